@@ -17,6 +17,9 @@ const FOLDERS: &[(&str, &str, &[&str])] = &[
     ("COUNTER_PYTHON", "examples/counter-python", &[]),
     ("COUNTER_C", "examples/counter-c", &[]),
     ("HELLO_RUST", "examples/hello", &[]),
+    ("WEB_RUST", "examples/web", &[]),
+    ("WEB_JS", "examples/web-js", &[]),
+    ("WEB_PYTHON", "examples/web-python", &[]),
 ];
 
 /// Output of builds and tools.

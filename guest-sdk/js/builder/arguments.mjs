@@ -3,6 +3,7 @@
 //   --project DIR        the author's project
 //   --entry FILE         the entry, relative to the project
 //   --out FILE           the component to write
+//   --kind KIND          what the entry is: service (the default), or web for an HTTP worker
 //   --wit DIR            Skep's WIT folder
 //   --tools DIR          the folder in which the tools of tools/package.json are installed
 //   --bundle-only FILE   write the bundle for the runner to FILE, and no component
@@ -12,7 +13,8 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Fault } from "./fault.mjs";
 
-const TEXTS = ["project", "entry", "out", "wit", "tools", "bundle-only"];
+const TEXTS = ["project", "entry", "out", "kind", "wit", "tools", "bundle-only"];
+const KINDS = ["service", "web"];
 const SWITCHES = ["runner", "serve"];
 
 /** Reads the flags, with paths made absolute except the entry. */
@@ -28,6 +30,7 @@ export function readArguments(words) {
   return checked({
     project: resolve(flags.project ?? "."),
     entry: flags.entry,
+    kind: flags.kind ?? "service",
     out: flags.out && resolve(flags.project ?? ".", flags.out),
     wit: flags.wit && resolve(flags.wit),
     tools: flags.tools && resolve(flags.tools),
@@ -38,6 +41,7 @@ export function readArguments(words) {
 }
 
 function checked(options) {
+  if (!KINDS.includes(options.kind)) throw new Fault(`error: --kind is ${KINDS.join(" or ")}`);
   if (!options.tools) throw new Fault("error: --tools DIR is missing");
   if (!existsSync(resolve(options.tools, "node_modules", "esbuild"))) {
     throw new Fault(`error: the build's tools are not in ${options.tools}; run: npm ci --prefix ${options.tools}`);

@@ -29,7 +29,7 @@ export async function bundle(options) {
 }
 
 /** Makes a bundler that keeps what it read, for many bundles of one entry. */
-export async function makeBundler({ project, entry, tools, wit }) {
+export async function makeBundler({ project, entry, kind, tools, wit }) {
   const esbuild = load(tools, "esbuild");
   const interfaces = new Set();
   const known = wit ? interfacesOf(wit) : undefined;
@@ -52,7 +52,7 @@ export async function makeBundler({ project, entry, tools, wit }) {
     async bundle() {
       interfaces.clear();
       const result = await context.rebuild().catch((error) => {
-        throw toFault(error, { project, entry });
+        throw toFault(error, { entry, kind });
       });
       const [map, script] = [".map", ".js"].map((end) => result.outputFiles.find((file) => file.path.endsWith(end)).text);
       return { script, table: { entry, ...makeTable(JSON.parse(map)) }, interfaces: [...interfaces].sort(), warnings: result.warnings };

@@ -4,21 +4,32 @@ import { extname, join } from "node:path";
 import { Fault } from "./fault.mjs";
 import { load } from "./tools.mjs";
 
-const WANTED = "write `export default { async handle(input) { … } }`";
+/** The function that a worker has, and the shortest worker with it. */
+export const KINDS = {
+  service: { called: "handle", wanted: "write `export default { async handle(input) { … } }`" },
+  web: { called: "fetch", wanted: "write `export default { async fetch(request) { return new Response(…) } }`" },
+};
 
 /** Throws a fault for a default export that is plainly not a worker. */
-export async function checkEntry({ project, entry, tools }) {
+export async function checkEntry({ project, entry, kind, tools }) {
+  const { called, wanted } = KINDS[kind];
   const source = readFileSync(join(project, entry), "utf8");
   const loader = { ".ts": "ts", ".mts": "ts", ".tsx": "tsx", ".jsx": "jsx" }[extname(entry)] ?? "js";
   const { value: found, named } = find(await parse(source, loader, tools));
   if (!found) return;
   const place = `${entry}:${placeOf(source)}`;
-  const handle = propertyOf(found, "handle");
-  if (found.type === "FunctionExpression" || found.type === "FunctionDeclaration" || found.type === "ArrowFunctionExpression") throw Fault.at(place, `the default export is a function; ${WANTED}`);
-  if (found.type === "Literal") throw Fault.at(place, `the default export is no object; ${WANTED}`);
+  const handle = propertyOf(found, called);
+  if (found.type === "FunctionExpression" || found.type === "FunctionDeclaration" || found.type === "ArrowFunctionExpression") throw Fault.at(place, `the default export is a function; ${wanted}`);
+  if (found.type === "Literal") throw Fault.at(place, `the default export is no object; ${wanted}`);
   if (found.type !== "ObjectExpression" || found.properties.some(({ type }) => type === "SpreadElement")) return;
-  if (!handle && !named) throw Fault.at(place, `the default export has no handle(); ${WANTED}`);
-  if (["Literal", "ObjectExpression", "ArrayExpression", "TemplateLiteral"].includes(handle?.type)) throw Fault.at(place, `handle of the default export is not a function; ${WANTED}`);
+  if (!handle && !named) throw Fault.at(place, `the default export has no ${called}(); ${otherKind(found, kind) ?? wanted}`);
+  if (["Literal", "ObjectExpression", "ArrayExpression", "TemplateLiteral"].includes(handle?.type)) throw Fault.at(place, `${called} of the default export is not a function; ${wanted}`);
+}
+
+/** Says how a worker of the other kind is built, if the object is one. */
+function otherKind(found, kind) {
+  const other = Object.keys(KINDS).find((name) => name !== kind && propertyOf(found, KINDS[name].called));
+  return other && `with ${KINDS[other].called}(), set kind = "${other}" in skep-worker.toml`;
 }
 
 /** Parses a source, or returns `undefined`: the bundler reports its faults. */

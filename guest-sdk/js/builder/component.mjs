@@ -20,12 +20,24 @@ const MODULE = "componentize-qjs:user.js";
 /** Writes the component of the author's bundle. */
 export async function writeComponent(options, made) {
   const known = interfacesOf(options.wit);
-  const fetch = known.has(FETCH) && (/\bfetch\b/.test(made.script) || made.interfaces.includes(FETCH));
-  const lifecycle = /\b(connected|disconnecting)\b/.test(made.script);
-  const head = await runtime(options, "component", [...new Set([...made.interfaces, ...(fetch ? [FETCH] : [])])].sort());
+  const isWeb = options.kind === "web";
+  const fetch = known.has(FETCH) && (made.interfaces.includes(FETCH) || (isWeb ? calls("fetch", made.script, options) : /\bfetch\b/.test(made.script)));
+  const lifecycle = !isWeb && /\b(connected|disconnecting)\b/.test(made.script);
+  const head = await runtime(options, isWeb ? "web" : "component", [...new Set([...made.interfaces, ...(fetch ? [FETCH] : [])])].sort());
   const base = head.split("\n").length - 1;
   const text = `${head}try { ${loader(made, { file: MODULE, base })} } catch (error) { globalThis.__skep.refuse(error); }\n`;
   return componentize(options, { fetch, lifecycle }, text);
+}
+
+/** Says whether a script may use a global of a name, other than by defining a method of that name. */
+function calls(name, script, { tools }) {
+  const uses = (node, parent, key) => {
+    if (Array.isArray(node)) return node.some((item) => uses(item, parent, key));
+    if (node === null || typeof node?.type !== "string") return false;
+    if (node.type === "Identifier" && node.name === name) return !(key === "key" && !parent.computed);
+    return Object.entries(node).some(([at, value]) => typeof value === "object" && uses(value, node, at));
+  };
+  return uses(load(tools, "acorn").parse(script, { ecmaVersion: "latest", sourceType: "script" }));
 }
 
 /** Writes the runner, which has every interface of the world. */
@@ -59,7 +71,7 @@ export * from "./src/runtime/${entry}.js";`;
 
 /** Makes a component of one module's text and writes it, unless the file is that component. */
 async function componentize(options, world, jsSource) {
-  const built = new Built(options, [jsSource, JSON.stringify(world), witText(options.wit), String(STACK_LIMIT)]);
+  const built = new Built(options, [jsSource, JSON.stringify({ ...world, kind: options.kind }), witText(options.wit), String(STACK_LIMIT)]);
   if (built.isCurrent()) return;
   const component = await withWorld(options, world, async (witPath) => {
     const { componentize: run } = load(options.tools, "componentize-qjs");

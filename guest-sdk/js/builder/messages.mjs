@@ -1,4 +1,5 @@
 // The bundler's messages in the author's terms.
+import { KINDS } from "./check.mjs";
 import { Fault } from "./fault.mjs";
 
 /** The modules of Node, and what a worker has in their place. */
@@ -31,15 +32,15 @@ function nodeModule(name) {
 }
 
 /** Makes the faults of a build of esbuild that failed. */
-export function toFault(error, { entry }) {
+export function toFault(error, { entry, kind }) {
   if (!Array.isArray(error?.errors)) return Fault.internal(error);
-  return new Fault(...error.errors.map((message) => describe(message, entry)));
+  return new Fault(...error.errors.map((message) => describe(message, entry, kind)));
 }
 
-function describe({ text, location }, entry) {
+function describe({ text, location }, entry, kind) {
   const inStub = !location || location.file === "skep-entry.js";
   if (/^No matching export in .* for import "default"$/.test(text) && inStub) {
-    return `${entry}:1:1: error: the entry has no default export; write \`export default { async handle(input) { … } }\``;
+    return `${entry}:1:1: error: the entry has no default export; ${KINDS[kind].wanted}`;
   }
   const place = inStub ? entry : `${location.file.replace(/^[a-z-]+:/, "")}:${location.line}:${location.column + 1}`;
   return `${place}: error: ${explain(text)}`;
@@ -48,7 +49,7 @@ function describe({ text, location }, entry) {
 function explain(text) {
   const missing = /^Could not resolve "(.+)"$/.exec(text)?.[1];
   if (missing) return explainMissing(missing);
-  if (/^Top-level await is/.test(text)) return "a worker has no top-level await: its modules are loaded at build time; await in handle() or connected()";
+  if (/^Top-level await is/.test(text)) return "a worker has no top-level await: its modules are loaded at build time; await in handle(), fetch() or connected()";
   const name = /^No matching export in "skep:@skep\/guest" for import "(.+)"$/.exec(text)?.[1];
   if (name) return `@skep/guest has no ${name}; it has the names that its index.d.ts declares`;
   return text;

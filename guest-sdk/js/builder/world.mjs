@@ -5,13 +5,13 @@ import { join } from "node:path";
 export const FETCH = "skep:worker/fetch@0.1.0";
 
 /** Makes a folder with Skep's WIT and a world `author`, uses it and removes it. */
-export async function withWorld({ project, wit }, { fetch, lifecycle }, use) {
+export async function withWorld({ project, wit, kind }, { fetch, lifecycle }, use) {
   const parent = join(project, ".skep");
   mkdirSync(parent, { recursive: true });
   const folder = mkdtempSync(join(parent, "wit-"));
   try {
     cpSync(wit, folder, { recursive: true });
-    const lines = ["include worker;", fetch && "import fetch;", lifecycle && "export lifecycle;"].filter(Boolean);
+    const lines = [kind === "web" ? "include web-worker;" : "include worker;", fetch && "import fetch;", lifecycle && "export lifecycle;"].filter(Boolean);
     writeFileSync(join(folder, "author.wit"), `package skep:worker@0.1.0;\n\nworld author {\n  ${lines.join("\n  ")}\n}\n`);
     return await use(folder);
   } finally {

@@ -32,8 +32,15 @@ export interface Worker {
   disconnecting?(): void | Promise<void>;
 }
 
-/** Returns the worker as it is. It checks the type of the object, and gives `input` its own. */
+/** The default export of the entry of an HTTP worker: with `kind = "web"` in `skep-worker.toml`. */
+export interface WebWorker {
+  /** Handles one request. Its body is complete, and so is that of the response. */
+  fetch(request: Request): Response | Promise<Response>;
+}
+
+/** Returns the worker as it is. It checks the type of the object, and gives `input` or `request` its own. */
 export declare function defineWorker<W extends Worker>(worker: W & Worker): W;
+export declare function defineWorker<W extends WebWorker>(worker: W & WebWorker): W;
 
 /** The reason why an input could not be handled. It undoes the turn's writes to `state`. */
 export declare class Failure extends Error {

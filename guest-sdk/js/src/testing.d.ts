@@ -1,4 +1,4 @@
-import type { ConnectReason, Worker } from "./index.js";
+import type { ConnectReason, WebWorker, Worker } from "./index.js";
 
 /** The answer of a turn. */
 export declare class Answer {
@@ -47,6 +47,8 @@ export declare const double: {
 
 /** Runs one turn as the host does. A failure rejects with the `Failure`, any other error with one of the code `exception`. */
 export declare function send(worker: Worker, body?: unknown, contentType?: string): Promise<Answer>;
+/** Passes one request to an HTTP worker as the host does: `respond(worker, "/notes", { method: "POST", body: "x" })`. A failure rejects as that of `send` does. */
+export declare function respond(worker: WebWorker, path?: string, init?: RequestInit): Promise<Response>;
 /** Calls the hook for a new instance, in which the state cannot be written. */
 export declare function connected(worker: Worker, reason?: ConnectReason): Promise<void>;
 /** Calls the hook before an instance is dropped, in which the state cannot be written. */

@@ -5,6 +5,7 @@ import { FetchGlobals } from "./fetch.js";
 import { Failure } from "./failure.js";
 import { Input } from "./input.js";
 import { toOutput } from "./output.js";
+import { toRaw, toRequest } from "./web.js";
 import { BYTES, JSON_TYPE, TEXT, isBytes, toBytes, toJson, toText } from "./bytes.js";
 
 // Node 18 has Web Crypto, but not as a global.
@@ -153,6 +154,33 @@ export async function send(worker, body = "", contentType = undefined) {
     const failure = toFailure(error);
     end("failure", TEXT, toBytes(`${failure.code}: ${failure.message}`));
     throw failure;
+  }
+}
+
+/**
+ * Passes one request to an HTTP worker as the host does, with a rollback of the state if it fails.
+ * `init` has what the second argument of `new Request()` has. Returns the `Response` that a client
+ * gets. A failure rejects as that of `send` does.
+ */
+export async function respond(worker, path = "/", init = {}) {
+  const before = new Map(contents.state);
+  contents.emitted = [];
+  try {
+    return await withFetch(async () => {
+      const asked = new FetchGlobals.Request(new URL(path, "http://localhost"), init);
+      const { pathname, search } = new URL(asked.url);
+      const headers = [...asked.headers].map(([name, value]) => [name, toBytes(value)]);
+      const raw = { method: asked.method, scheme: "http", authority: "localhost", pathWithQuery: pathname + search, headers, body: await asked.bytes() };
+      const { status, headers: answered, body } = await toRaw(await worker.fetch(toRequest(raw)));
+      const pairs = answered.map(([name, value]) => [name, toText(value)]);
+      return new FetchGlobals.Response(body, { status, headers: pairs });
+    });
+  } catch (error) {
+    contents.state = before;
+    throw toFailure(error);
+  } finally {
+    append(...contents.emitted);
+    contents.emitted = [];
   }
 }
 

@@ -73,6 +73,19 @@ for (const [name, [source, message]] of Object.entries(LOADING)) {
   });
 }
 
+test("an entry of the other kind is told how it is built", { skip }, () => {
+  const bundled = (source, ...flags) => {
+    write("src/worker.js", source);
+    return build("src/worker.js", "--bundle-only", ".skep/app/worker.js", ...flags);
+  };
+  const web = "export default { fetch: () => new Response() };\n";
+  assert.deepEqual(bundled(web, "--kind", "web"), { status: 0, stderr: "" });
+  assert.match(bundled(web).stderr, /^src\/worker\.js:1:1: error: the default export has no handle\(\); with fetch\(\), set kind = "web" in skep-worker\.toml$/m);
+  assert.match(bundled('export default { handle: () => "" };\n', "--kind", "web").stderr, /has no fetch\(\); with handle\(\), set kind = "service" in skep-worker\.toml$/m);
+  assert.match(bundled("export default {};\n", "--kind", "web").stderr, /has no fetch\(\); write `export default \{ async fetch\(request\)/);
+  assert.match(bundled("export const a = 1;\n", "--kind", "web").stderr, /no default export; write `export default \{ async fetch\(request\)/);
+});
+
 test("the same input leaves the component as it is, another makes a new one", { skip }, () => {
   write("src/worker.js", 'export default { handle: () => "one" };\n');
   const made = () => {

@@ -112,3 +112,16 @@ test("jobs, timers, text, time, URLs and files work in the engine", { skip }, ()
   assert.equal(turn("url").answer, "https://xn--bcher-kva.de/x?y=%C3%BC#z");
   assert.equal(turn("files").answer, "b.txt12");
 });
+
+test("an HTTP worker imports fetch only where it calls it", { skip }, () => {
+  const imports = (source) => {
+    writeFileSync(join(project, "src/web.js"), source);
+    const built = spawnSync(process.execPath, [BUILD, "--project", project, "--entry", "src/web.js", "--kind", "web", "--out", "web.wasm", "--wit", wit, "--tools", tools], { encoding: "utf8" });
+    assert.equal(built.status, 0, built.stderr);
+    const { stdout } = spawnSync(skep, ["inspect", "web.wasm"], { cwd: project, encoding: "utf8" });
+    assert.match(stdout, /^kind +http /m);
+    return stdout.includes("skep:worker/fetch");
+  };
+  assert.equal(imports("export default { async fetch() { return new Response(); } };\n"), false);
+  assert.equal(imports('export default { fetch: () => fetch("http://a.example/") };\n'), true);
+});

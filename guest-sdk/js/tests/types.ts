@@ -1,6 +1,6 @@
 // Uses of the SDK that tsc has to accept, and some that it has to refuse.
-import { Failure, config, context, data, defineWorker, state, transcript, type Input, type Worker } from "@skep/guest";
-import { connected, double, send } from "@skep/guest/testing";
+import { Failure, config, context, data, defineWorker, state, transcript, type Input, type WebWorker, type Worker } from "@skep/guest";
+import { connected, double, respond, send } from "@skep/guest/testing";
 
 interface Order {
   id: number;
@@ -24,6 +24,11 @@ const worker = defineWorker({
 
 export const typed: Worker = { handle: (input: Input) => input.body };
 
+export const web: WebWorker = { fetch: async (request) => new Response(await request.text(), { status: 201 }) };
+export const defined = defineWorker({ fetch: (request) => Response.json({ url: request.url }) });
+
+// @ts-expect-error fetch returns no response
+export const silent: WebWorker = { fetch: () => "text" };
 // @ts-expect-error handle is missing
 export const missing: Worker = {};
 // @ts-expect-error handle returns nothing
@@ -35,4 +40,6 @@ await connected(worker, "created");
 const answer = await send(worker, { id: 1 });
 const text: string = answer.text();
 double.config = { a: text };
+const response: Response = await respond(web, "/", { method: "POST", body: text });
+double.config = { b: await response.text() };
 export default worker;

@@ -21,7 +21,7 @@ MAIN = """\
 import sys
 
 sys.dont_write_bytecode = True
-from {} import Handler, Lifecycle
+from {} import {}
 """
 
 
@@ -35,7 +35,7 @@ def build(options: Options) -> None:
     if read.faults:
         raise Faults(read.faults)
     try:
-        _build(options, read, read.has_hooks)
+        _build(options, read, read.has_hooks and options.kind == "service")
     except Rebuild:
         _build(options, read, True)
 
@@ -45,7 +45,7 @@ def build_runner(options: Options) -> None:
     assert options.wit is not None
     folder = _fresh(options.scratch.parent / "python-runner")
     fetch = (options.wit / "fetch.wit").is_file()
-    wit = world.write(options.wit, folder / "wit", fetch, True)
+    wit = world.write(options.wit, folder / "wit", "service", fetch, True)
     build_folder = _fresh(folder / "0")
     _componentize(options, wit, [build_folder, SDK / "guest", SDK / "src"], "skep_runner", folder)
 
@@ -53,7 +53,7 @@ def build_runner(options: Options) -> None:
 def _build(options: Options, read: source.Source, lifecycle: bool) -> None:
     assert options.wit is not None
     folder = _fresh(options.scratch)
-    wit = world.write(options.wit, folder / "wit", read.uses_http, lifecycle)
+    wit = world.write(options.wit, folder / "wit", options.kind, read.uses_http, lifecycle)
     build_folder = _fresh(folder / "0")
     paths = [build_folder, SDK / "guest", SDK / "src", options.source]
     names = {"/3": options.source_name}
@@ -61,7 +61,8 @@ def _build(options: Options, read: source.Source, lifecycle: bool) -> None:
         paths.append(options.site)
         names["/4"] = "site-packages"
     _write_settings(build_folder, options, names, read, lifecycle)
-    _componentize(options, wit, paths, "skep_entry", folder)
+    part = "skep_web" if options.kind == "web" else "skep_service"
+    _componentize(options, wit, paths, part, folder)
 
 
 def _write_settings(
@@ -71,6 +72,7 @@ def _write_settings(
         "ENTRY": options.module,
         "NAMES": names,
         "SITE": "/4" if "/4" in names else "",
+        "KIND": options.kind,
         "LIFECYCLE": lifecycle,
         "ASYNC": read.uses_asyncio,
         "IMPORTS": {module.name: sorted(set(module.imports)) for module in read.modules},
@@ -81,7 +83,8 @@ def _write_settings(
 
 def _componentize(options: Options, wit: Path, paths: list[Path], part: str, folder: Path) -> None:
     assert options.out is not None
-    (paths[0] / f"{ENTRY}.py").write_text(MAIN.format(part), encoding="utf-8")
+    exports = "Web" if part == "skep_web" else "Handler, Lifecycle"
+    (paths[0] / f"{ENTRY}.py").write_text(MAIN.format(part, exports), encoding="utf-8")
     made = folder / "component.wasm"
     command = [_program(), "-q", "-d", str(wit), "-w", world.NAME, "componentize", ENTRY,
                "-o", str(made)]

@@ -19,6 +19,8 @@ class Options:
     wit: Path | None
     bundle: Path | None
     runner: bool
+    kind: str = "service"
+    """`service`, or `web` for an HTTP worker."""
 
     @property
     def source(self) -> Path:
@@ -51,6 +53,7 @@ def parse(arguments: list[str]) -> Options:
     parser = argparse.ArgumentParser(prog="build.py", description="Builds a Python worker.")
     parser.add_argument("--project", type=Path, default=Path("."))
     parser.add_argument("--entry", default="src/worker.py")
+    parser.add_argument("--kind", choices=["service", "web"], default="service")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--wit", type=Path)
     parser.add_argument("--tools", type=Path, help="the folder of the tools, which is not used: "
@@ -64,7 +67,8 @@ def parse(arguments: list[str]) -> Options:
     if given.out is not None:
         given.out = given.out if given.out.is_absolute() else project / given.out
     entry = Path(given.entry).as_posix()
-    options = Options(project, entry, given.out, given.wit, given.bundle, given.runner)
+    options = Options(project, entry, given.out, given.wit, given.bundle, given.runner,
+                      given.kind)
     if not options.runner:
         _check(options)
     return options

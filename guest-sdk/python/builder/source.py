@@ -10,9 +10,17 @@ from pathlib import Path
 from .fault import Fault
 from .options import Options
 
-MARKS = {"worker": 1, "connected": 1, "disconnecting": 0}
-TAKES = {"worker": "one parameter, the Input", "connected": "one parameter, the reason",
-         "disconnecting": "no parameter"}
+MARKS = {"worker": 1, "web": 1, "connected": 1, "disconnecting": 0}
+TAKES = {"worker": "one parameter, the Input", "web": "one parameter, the Request",
+         "connected": "one parameter, the reason", "disconnecting": "no parameter"}
+
+# The mark that each kind of worker has, and the step towards one.
+CALLED = {
+    "service": ("worker", "write `from skep_guest import Input, worker`, and `@worker` above the "
+                          "function that handles an input"),
+    "web": ("web", "write `from skep_guest import Request, Response, web`, and `@web` above the "
+                   "function that handles a request"),
+}
 
 # In the standard library of an older Python, but not in the worker's.
 REMOVED = frozenset("aifc asynchat asyncore audioop cgi cgitb chunk crypt distutils imghdr imp mailcap "
@@ -170,12 +178,14 @@ def _check_marks(modules: list[Module], options: Options) -> list[Fault]:
                 for mark in _marks(module, node):
                     marked.setdefault(mark, []).append((module, node))
     faults = []
-    if not marked.get("worker") and not any({"worker", "*"} & m.sdk for m in modules) and not any(
-        "skep_guest" in m.imports and "worker" in _attributes(m.tree) for m in modules
+    called, step = CALLED[options.kind]
+    other = next(kind for kind in CALLED if kind != options.kind)
+    if not marked.get(called) and not any({called, "*"} & m.sdk for m in modules) and not any(
+        "skep_guest" in m.imports and called in _attributes(m.tree) for m in modules
     ):
-        faults.append(Fault(options.entry, 1, 1, "no function is marked @worker",
-                            "write `from skep_guest import Input, worker`, and `@worker` above the "
-                            "function that handles an input"))
+        if marked.get(CALLED[other][0]):
+            step = f'with @{CALLED[other][0]}, set kind = "{other}" in skep-worker.toml'
+        faults.append(Fault(options.entry, 1, 1, f"no function is marked @{called}", step))
     for mark, functions in marked.items():
         faults += [fault for module, node in functions for fault in _parameters(mark, module, node)]
         for module, node in functions[1:]:

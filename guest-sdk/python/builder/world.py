@@ -10,7 +10,7 @@ from .fault import fail
 NAME = "python-worker"
 
 
-def write(wit: Path, folder: Path, fetch: bool, lifecycle: bool) -> Path:
+def write(wit: Path, folder: Path, kind: str, fetch: bool, lifecycle: bool) -> Path:
     """Writes a copy of Skep's WIT with a world of our own. It asks for `fetch` and `lifecycle` only
     where the worker has them."""
     if not (wit / "world.wit").is_file():
@@ -20,7 +20,7 @@ def write(wit: Path, folder: Path, fetch: bool, lifecycle: bool) -> Path:
                    "install a newer skep, or remove the import of skep_guest.http")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(wit, folder)
-    lines = ["include worker;"]
+    lines = ["include web-worker;" if kind == "web" else "include worker;"]
     lines += ["import fetch;"] if fetch else []
     lines += ["export lifecycle;"] if lifecycle else []
     body = "\n".join(f"  {line}" for line in lines)

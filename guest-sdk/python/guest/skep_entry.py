@@ -1,5 +1,6 @@
-"""The main part of a built component. While it is built, this module imports the author's source, whose
-state becomes the snapshot from which every instance starts."""
+"""The beginning of a built component. While it is built, this module imports the author's source, whose
+state becomes the snapshot from which every instance starts. The module of the exports imports this one,
+and seals it at its end."""
 
 import importlib
 import inspect
@@ -35,7 +36,7 @@ def _import_worker():
 def _check_marks():
     from skep_guest._worker import marks
 
-    misuses = marks.misuses()
+    misuses = marks.misuses("web" if skep_settings.KIND == "web" else "worker")
     if misuses:
         _report([{"file": m.file, "line": m.line, "message": m.message} for m in misuses])
     hooks = [mark for mark in ("connected", "disconnecting") if marks.get(mark)]
@@ -83,32 +84,16 @@ skep_modules.packed.add("/python", skep_modules.LEFT_OUT)
 _woken = False
 
 
-def _wake():
+def wake():
+    """Prepares this instance, before its first call."""
     global _woken
     if not _woken:
         _woken = True
         skep_instance.wake()
 
 
-class Handler:
-    """The export `skep:worker/handler`."""
-
-    def handle(self, input):
-        _wake()
-        return skep_instance.handle(input)
-
-
-class Lifecycle:
-    """The export `skep:worker/lifecycle`."""
-
-    def connected(self, reason):
-        _wake()
-        skep_instance.connected(reason)
-
-    def disconnecting(self):
-        skep_instance.disconnecting()
-
-
-sys.stdout.close()
-skep_instance.seal([])
-skep_instance.limit_recursion()
+def seal():
+    """Ends the build: what follows is the snapshot."""
+    sys.stdout.close()
+    skep_instance.seal([])
+    skep_instance.limit_recursion()

@@ -1,4 +1,4 @@
-"""What a component does around the author's code: its streams, its first call, its exports."""
+"""What a component does around the author's code: its streams, its snapshot, its first call."""
 
 import gc
 import io
@@ -6,64 +6,12 @@ import os
 import sys
 import tempfile
 
-from componentize_py_types import Err
-from skep_guest import _component, _fault, _turn
-from skep_guest._failure import Failure
-from skep_guest._message import Input
-from skep_guest._worker import ConnectReason, marks
-from wit_world.exports.handler import Failure as WitFailure
-from wit_world.exports.handler import Output as WitOutput
+from skep_guest import _component, _fault
 
 # The calls that a worker may nest. A call that goes through C (`__getattr__`, `sorted(key=)`) takes
 # 2 KiB of the host's stack of 512 KiB; past it there is no RecursionError, and the instance ends.
 RECURSION_LIMIT = 220
 _BUILD_LIMIT = sys.getrecursionlimit()
-
-# The hook `connected` of this instance that has not ended well yet: its reason.
-_due = []
-
-
-def handle(input):
-    """Answers one input, as the exported function."""
-    try:
-        output = _answer(Input(input.content_type, input.body))
-    except Failure as failure:
-        raise refused(failure) from None
-    finally:
-        _flush()
-    return WitOutput(output.content_type, output.body)
-
-
-def refused(failure):
-    """Returns the exception that the exported function raises for a failure."""
-    return Err(WitFailure(failure.code, failure.message))
-
-
-def _answer(input):
-    while _due:
-        _turn.connected(_due[0])
-        _due.clear()
-    return _turn.handle(marks.functions["worker"][0], input)
-
-
-def connected(reason):
-    """Calls the author's hook. If it fails, the next turn says so, and calls it again."""
-    _due.append(ConnectReason[reason.name])
-    try:
-        _turn.connected(_due[0])
-        _due.clear()
-    except Failure:
-        pass  # its traceback is on stderr, and the next turn calls it again
-    finally:
-        _flush()
-
-
-def disconnecting():
-    """Calls the author's hook."""
-    try:
-        _turn.disconnecting()
-    finally:
-        _flush()
 
 
 def wake():
@@ -97,7 +45,8 @@ def _stream(descriptor):
     return io.TextIOWrapper(buffer, "utf-8", "backslashreplace", line_buffering=True)
 
 
-def _flush():
+def flush():
+    """Writes what the author has printed."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -112,6 +61,6 @@ def use_loop():
     _loop.install()
 
 
-__all__ = ["connected", "disconnecting", "handle", "limit_recursion", "refused", "seal", "use_loop", "wake"]
+__all__ = ["flush", "limit_recursion", "seal", "use_loop", "wake"]
 
 _ = _fault  # in the snapshot from the beginning, as it is needed when memory is short

@@ -9,6 +9,7 @@ import sys
 import skep_instance
 import skep_modules
 import skep_preload
+import skep_turns
 from skep_guest import _fault
 from skep_guest._config import VERSION_KEY
 from skep_guest._failure import Failure
@@ -69,8 +70,8 @@ class Handler:
     def handle(self, input):
         fault = app.evaluate()
         if fault is not None:
-            raise skep_instance.refused(fault)
-        return skep_instance.handle(input)
+            raise skep_turns.refused(fault)
+        return skep_turns.handle(input)
 
 
 class Lifecycle:
@@ -78,11 +79,11 @@ class Lifecycle:
 
     def connected(self, reason):
         if app.evaluate() is None:
-            skep_instance.connected(reason)
+            skep_turns.connected(reason)
 
     def disconnecting(self):
         if app.evaluate() is None:
-            skep_instance.disconnecting()
+            skep_turns.disconnecting()
 
 
 skep_preload.run()

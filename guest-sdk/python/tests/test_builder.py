@@ -45,6 +45,21 @@ class BuilderTest(unittest.TestCase):
         self.assertNotIn("Traceback", text)
         self.assertFalse((self.project / ".skep" / "app" / "worker.py").exists())
 
+    def test_the_kind_decides_which_mark_is_needed(self) -> None:
+        web = "from skep_guest import Request, web\n\n\n@web\ndef respond(request: Request) -> str:\n    return ''\n"
+        self.write("src/worker.py", web)
+        code, text = self.bundle()
+        self.assertEqual(code, 1)
+        self.assertIn('no function is marked @worker\n  next: with @web, set kind = "web" in', text)
+        folder = str(self.project / ".skep" / "app")
+        self.assertEqual(self.run_main("--bundle-only", folder, "--kind", "web"), (0, ""))
+        self.write("src/worker.py", GOOD)
+        code, text = self.run_main("--bundle-only", folder, "--kind", "web")
+        self.assertIn('no function is marked @web\n  next: with @worker, set kind = "service"', text)
+        self.write("src/worker.py", "from skep_guest import web\n\n\n@web\ndef respond() -> str:\n    return ''\n")
+        code, text = self.run_main("--bundle-only", folder, "--kind", "web")
+        self.assertIn("a function marked @web takes one parameter, the Request", text)
+
     def test_a_syntax_error(self) -> None:
         self.assert_fault("x = (\n", "src/worker.py:1:5: error: SyntaxError: '(' was never closed")
 
@@ -137,7 +152,7 @@ class BuilderTest(unittest.TestCase):
     def test_a_world(self) -> None:
         self.write("wit/world.wit", "package skep:worker@0.1.0;\n")
         self.write("wit/fetch.wit", "")
-        folder = world.write(self.project / "wit", self.project / "made", True, True)
+        folder = world.write(self.project / "wit", self.project / "made", "service", True, True)
         text = (folder / "python-worker.wit").read_text()
         self.assertIn("include worker;\n  import fetch;\n  export lifecycle;", text)
 

@@ -249,7 +249,7 @@ class MarksTest(unittest.TestCase):
         for mark, marked in functions.items():
             for function in marked:
                 found.add(mark, function)
-        return [misuse.message for misuse in found.misuses()]
+        return [misuse.message for misuse in found.misuses("web" if "web" in functions else "worker")]
 
     def test_misuses(self) -> None:
         def one(input: Input) -> str:
@@ -271,6 +271,11 @@ class MarksTest(unittest.TestCase):
         self.assertIn("takes one parameter", self.messages(worker=[none])[0])
         self.assertIn("is a generator", self.messages(worker=[generator])[0])
         self.assertIn("takes no parameter", self.messages(worker=[one], disconnecting=[two])[0])
+        self.assertEqual(self.messages(web=[one]), [])
+        self.assertIn("no function is marked @web", self.messages(web=[])[0])
+        self.assertIn("takes one parameter, the Request", self.messages(web=[none])[0])
+        self.assertIn("has no such function", self.messages(web=[one], worker=[two])[0])
+        self.assertIn("is marked @connected", self.messages(web=[one], connected=[two])[0])
         with self.assertRaises(TypeError):
             Marks().add("worker", 5)  # type: ignore[type-var]
 

@@ -5,6 +5,7 @@ mod console_input;
 mod dev;
 mod dev_host;
 mod dev_output;
+mod dev_site;
 mod new;
 mod report;
 mod schema;

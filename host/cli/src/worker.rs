@@ -3,7 +3,7 @@
 mod compiling;
 mod create;
 mod details;
-mod entry_line;
+pub(crate) mod entry_line;
 mod files;
 mod follow;
 mod fork;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::bundler::Bundler;
 use crate::error::ProjectError;
-use crate::language::Language;
+use crate::language::{Kind, Language};
 use crate::program;
 use crate::project::Project;
 use crate::sdk::{self, UnpackedSdk};
@@ -253,11 +253,20 @@ impl Builder {
             .arg("--project")
             .arg(self.project.root())
             .args(["--entry", self.project.manifest().entry()])
+            .args(self.kind_flag())
             .arg("--wit")
             .arg(&self.sdk.wit)
             .arg("--tools")
             .arg(&self.toolchain.packages);
         command.current_dir(self.project.root());
+    }
+
+    /// Returns the flag that tells the build of an HTTP worker from that of a service.
+    fn kind_flag(&self) -> &'static [&'static str] {
+        match (self.project.manifest().lang, self.project.manifest().kind) {
+            (Language::Js | Language::Python, Kind::Web) => &["--kind", "web"],
+            _ => &[],
+        }
     }
 
     fn run(
@@ -459,7 +468,7 @@ fn rust_artifact(root: &Path) -> Result<PathBuf, ProjectError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Kind, scaffold};
+    use crate::scaffold;
 
     #[test]
     fn a_link_in_the_place_of_a_folder_is_refused_and_not_followed() {

@@ -30,6 +30,19 @@ pub enum Kind {
     Service,
     /// A program with arguments, standard input and an exit code.
     Command,
+    /// Handles HTTP requests with whole bodies.
+    Web,
+}
+
+impl Kind {
+    /// Returns the name in manifests and flags.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Command => "command",
+            Self::Web => "web",
+        }
+    }
 }
 
 impl Language {
@@ -80,7 +93,10 @@ impl Language {
             (Self::Js, Kind::Service) => Some((embedded::COUNTER_JS, "counter-js")),
             (Self::Python, Kind::Service) => Some((embedded::COUNTER_PYTHON, "counter-python")),
             (Self::C, Kind::Service) => Some((embedded::COUNTER_C, "counter-c")),
-            (Self::Js | Self::Python | Self::C, Kind::Command) => None,
+            (Self::Rust, Kind::Web) => Some((embedded::WEB_RUST, "web")),
+            (Self::Js, Kind::Web) => Some((embedded::WEB_JS, "web-js")),
+            (Self::Python, Kind::Web) => Some((embedded::WEB_PYTHON, "web-python")),
+            (Self::Js | Self::Python | Self::C, Kind::Command) | (Self::C, Kind::Web) => None,
         }
     }
 }

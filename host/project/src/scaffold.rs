@@ -24,9 +24,11 @@ pub fn scaffold(
             .hint("use 1 to 64 of a-z, 0-9, `_` and `-`, beginning with a letter")
     })?;
     let (files, placeholder) = language.template(kind).ok_or_else(|| {
-        let message = format!("there is no template for a command in {language}");
-        ProjectError::new("invalid_request", message)
-            .hint("services have one in every language; commands have one in rust")
+        let message = format!("there is no template for a {} worker in {language}", kind.as_str());
+        ProjectError::new("invalid_request", message).hint(
+            "services have one in every language, commands in rust, and web workers in rust, js and \
+             python",
+        )
     })?;
     if let Some(parent) = folder.parent() {
         fs::create_dir_all(parent).map_err(ProjectError::file("create", parent))?;
@@ -41,6 +43,7 @@ pub fn scaffold(
     let mut made = Vec::new();
     for (path, content) in files {
         let content = match std::str::from_utf8(content) {
+            Ok(text) if *path == MANIFEST => named(text, placeholder, name).into_bytes(),
             Ok(text) if is_renamed(path) => renamed(text, placeholder, name).into_bytes(),
             _ => content.to_vec(),
         };
@@ -53,10 +56,14 @@ pub fn scaffold(
     Ok(made)
 }
 
-/// Returns true for the files in which the example's name stands for the project's.
+/// Replaces the name of a manifest, which may be the name of its kind too.
+fn named(text: &str, from: &str, to: &str) -> String {
+    text.replacen(&format!("name = \"{from}\""), &format!("name = \"{to}\""), 1)
+}
+
+/// Returns true for the other files in which the example's name stands for the project's.
 fn is_renamed(path: &str) -> bool {
-    matches!(path, MANIFEST | "README.md" | "Cargo.toml" | "Cargo.lock" | "package.json")
-        || path == "package-lock.json"
+    matches!(path, "README.md" | "Cargo.toml" | "Cargo.lock" | "package.json" | "package-lock.json")
 }
 
 /// Replaces the example's name where it is a whole word.
@@ -83,7 +90,7 @@ mod tests {
     #[test]
     fn every_template_becomes_a_project_with_its_own_name() {
         for language in Language::ALL {
-            for kind in [Kind::Service, Kind::Command] {
+            for kind in [Kind::Service, Kind::Command, Kind::Web] {
                 if language.template(kind).is_none() {
                     continue;
                 }

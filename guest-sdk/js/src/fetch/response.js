@@ -26,6 +26,11 @@ export class Response extends Body {
     return Object.assign(copy, { url: this.url, redirected: this.redirected, type: this.type });
   }
 
+  static redirect(url, status = 302) {
+    if (![301, 302, 303, 307, 308].includes(status)) throw new RangeError(`the status ${status} is not one of a redirect`);
+    return new Response(null, { status, headers: { location: String(url) } });
+  }
+
   static json(value, init = {}) {
     const headers = new Headers(init.headers);
     if (!headers.has("content-type")) headers.set("content-type", "application/json");

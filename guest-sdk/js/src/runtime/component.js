@@ -1,2 +1,2 @@
-// The entry of a built component: the build puts the worker's bundle after it.
+// The entry of a built service: the build puts the worker's bundle after it.
 export { handler, lifecycle } from "./entry.js";

@@ -13,6 +13,6 @@ export const phase = {
 /** Throws the error of a call that needs a turn. */
 export function requireTurn(what) {
   throw new Error(
-    `${what} was called while the worker's modules are loaded, when there is no host yet: the code outside of functions runs once, at build time; call it in handle() or connected()`,
+    `${what} was called while the worker's modules are loaded, when there is no host yet: the code outside of functions runs once, at build time; call it in handle(), fetch() or connected()`,
   );
 }

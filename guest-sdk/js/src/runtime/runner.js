@@ -1,6 +1,7 @@
 // The entry of the runner: it loads the worker's bundle at the first use, from `/app/VERSION/worker.js`
 // where the config names a version under `skep.app`, else from `/app/worker.js`.
-import { handler, lifecycle, setPrepare } from "./entry.js";
+import { setPrepare } from "./bundle.js";
+import { handler, lifecycle } from "./entry.js";
 import { bundleVersion, preopened, readFile } from "../host/component.js";
 
 setPrepare(() => {

@@ -21,6 +21,17 @@ written to `/data` stay, and are visible again if the host died in the turn and 
             raise Failure("too-much", f"{total} is more than the limit")
         transcript.emit("added", text)
         return str(total)
+
+An HTTP worker marks one function with `@web` instead. It gets a `Request` and returns text, bytes, a
+value for JSON or a `Response`:
+
+    from skep_guest import Request, Response, web
+
+    @web
+    def respond(request: Request) -> Response:
+        if request.path != "/":
+            return Response("there is nothing here\n", status=404)
+        return Response(f"hello, {request.query.get('name', 'guest')}\n")
 """
 
 from . import context, state, transcript
@@ -28,13 +39,16 @@ from ._config import config
 from ._data_dir import data_dir
 from ._failure import Failure
 from ._message import Input, Output
-from ._worker import ConnectReason, connected, disconnecting, worker
+from ._web import Request, Response
+from ._worker import ConnectReason, connected, disconnecting, web, worker
 
 __all__ = [
     "ConnectReason",
     "Failure",
     "Input",
     "Output",
+    "Request",
+    "Response",
     "config",
     "connected",
     "context",
@@ -42,5 +56,6 @@ __all__ = [
     "disconnecting",
     "state",
     "transcript",
+    "web",
     "worker",
 ]

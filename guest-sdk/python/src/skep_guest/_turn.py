@@ -10,7 +10,8 @@ from typing import Any
 from . import _fault
 from ._failure import Failure
 from ._message import Input, Output
-from ._worker import ConnectReason, Handler, marks
+from ._web import Raw, Request, Response
+from ._worker import ConnectReason, Handler, WebHandler, marks
 
 
 def handle(handler: Handler, input: Input) -> Output:
@@ -18,6 +19,23 @@ def handle(handler: Handler, input: Input) -> Output:
     stderr."""
     try:
         return _answer(handler, call(handler, input))
+    except Failure as failure:
+        raise checked(failure) from None
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and sys.platform != "wasi":
+            raise  # it is of the person who runs a test
+        raise _fault.failure(error) from None
+
+
+def respond(handler: WebHandler, request: Request) -> Raw:
+    """Calls the HTTP worker. Any exception becomes the failure `exception`, and its traceback goes to
+    stderr."""
+    try:
+        value = call(handler, request)
+        try:
+            return Response.of(value).raw()
+        except (TypeError, ValueError) as error:
+            raise Failure("exception", _refused(handler, error)) from None
     except Failure as failure:
         raise checked(failure) from None
     except BaseException as error:
@@ -75,7 +93,7 @@ def _answer(handler: Handler, value: object) -> Output:
         raise Failure("exception", _refused(handler, error)) from None
 
 
-def _refused(handler: Handler, error: Exception) -> str:
+def _refused(handler: Handler | WebHandler, error: Exception) -> str:
     code = getattr(inspect.unwrap(handler), "__code__", None)
     name = getattr(handler, "__name__", "the worker")
     where = f" ({_fault.shown(code.co_filename)}:{code.co_firstlineno} in {name})" if code else ""

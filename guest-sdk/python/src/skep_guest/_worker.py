@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ._message import Input
+from ._web import Request
 
 
 class ConnectReason(enum.Enum):
@@ -25,11 +26,13 @@ class ConnectReason(enum.Enum):
 
 
 Handler = Callable[[Input], Any]
+WebHandler = Callable[[Request], Any]
 Connected = Callable[[ConnectReason], "Awaitable[None] | None"]
 Disconnecting = Callable[[], "Awaitable[None] | None"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _H = TypeVar("_H", bound=Handler)
+_W = TypeVar("_W", bound=WebHandler)
 _C = TypeVar("_C", bound=Connected)
 _D = TypeVar("_D", bound=Disconnecting)
 
@@ -38,6 +41,13 @@ def worker(function: _H) -> _H:
     """Marks the function that Skep calls for each input. It takes an `Input` and returns text, bytes,
     a value for JSON or an `Output`; it may be `async`. A worker has one."""
     return marks.add("worker", function)
+
+
+def web(function: _W) -> _W:
+    """Marks the function that Skep calls for each HTTP request, in a worker with `kind = "web"`. It takes
+    a `Request` and returns text, bytes, a value for JSON or a `Response`; it may be `async`. A worker
+    has one."""
+    return marks.add("web", function)
 
 
 def connected(function: _C) -> _C:
@@ -66,9 +76,15 @@ class Misuse:
         return where + self.message
 
 
-_PARAMETERS = {"worker": "one parameter, the Input", "connected": "one parameter, the reason",
-               "disconnecting": "no parameter"}
-_COUNT = {"worker": 1, "connected": 1, "disconnecting": 0}
+_PARAMETERS = {"worker": "one parameter, the Input", "web": "one parameter, the Request",
+               "connected": "one parameter, the reason", "disconnecting": "no parameter"}
+_COUNT = {"worker": 1, "web": 1, "connected": 1, "disconnecting": 0}
+_WANTED = {
+    "worker": "no function is marked @worker; write `@worker` above the function that handles an input",
+    "web": "no function is marked @web; write `@web` above the function that handles a request",
+}
+# A worker with one of these has none of the others.
+_APART = {"worker": ["web"], "web": ["worker", "connected", "disconnecting"]}
 
 
 class Marks:
@@ -90,12 +106,15 @@ class Marks:
         functions = self.functions.get(mark, [])
         return functions[-1] if functions else None
 
-    def misuses(self) -> list[Misuse]:
-        """Returns what is wrong with the marks of this program."""
+    def misuses(self, called: str = "worker") -> list[Misuse]:
+        """Returns what is wrong with the marks of this program. `called` is the mark of the function
+        that is called: `worker` or `web`."""
         found = []
-        if not self.functions.get("worker"):
-            found.append(Misuse("", 0, "no function is marked @worker; write `@worker` above the "
-                                       "function that handles an input"))
+        if not self.functions.get(called):
+            found.append(Misuse("", 0, _WANTED[called]))
+        for mark in _APART[called]:
+            found += [_at(f, f"{_place(f)[2]} is marked @{mark}, and a worker with @{called} has no "
+                             "such function: remove it") for f in self.functions.get(mark, [])]
         for mark, functions in self.functions.items():
             found += [m for f in functions for m in _misuse(mark, f)]
             for function in functions[1:]:

@@ -21,12 +21,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from . import _double, _turn
 from ._data_dir import data_dir
 from ._failure import Failure
-from ._message import TEXT, Input, Output
-from ._worker import ConnectReason, Handler, marks
+from ._message import TEXT, Input, Output, to_bytes
+from ._web import Headers, Request as WebRequest, Response as WebResponse
+from ._worker import ConnectReason, Handler, WebHandler, marks
 from .http import Request, Response
 
 __all__ = [
@@ -36,7 +38,9 @@ __all__ = [
     "disconnecting",
     "events",
     "handle",
+    "request",
     "reset",
+    "respond",
     "send",
     "set_attempt",
     "set_config",
@@ -115,7 +119,7 @@ def handle(input: Input, worker: Handler | None = None) -> Output:
     """Runs one turn as the host does: with an input id, an empty set of events, and a rollback of the
     state if the worker fails. Events stay. Raises the worker's failure; any other exception is the
     failure `exception`. `worker` is the function to call, by default the one marked `@worker`."""
-    handler = worker or _only_worker()
+    handler = worker or _only("worker")
     double = _double.double
     double.settle_emitted()
     double.inputs += 1
@@ -132,6 +136,38 @@ def handle(input: Input, worker: Handler | None = None) -> Output:
     return output
 
 
+def request(
+    method: str,
+    path_with_query: str,
+    body: str | bytes = b"",
+    *,
+    headers: Headers = (),
+    worker: WebHandler | None = None,
+) -> WebResponse:
+    """Passes one request to the function marked `@web`, as `respond` does."""
+    pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
+    pairs = [(name.lower(), value) for name, value in pairs]
+    return respond(WebRequest(method, path_with_query, pairs, to_bytes(body, "body")), worker)
+
+
+def respond(request: WebRequest, worker: WebHandler | None = None) -> WebResponse:
+    """Passes one request to the function marked `@web` as the host does: without an input id, and with a
+    rollback of the state if it fails. Events stay. Raises the worker's failure; any other exception is
+    the failure `exception`."""
+    handler = worker or _only("web")
+    double = _double.double
+    double.settle_emitted()
+    before = dict(double.state)
+    try:
+        status, headers, body = _turn.respond(handler, request)
+    except Failure:
+        double.state = before
+        raise
+    finally:
+        double.settle_emitted()
+    return WebResponse(body, status, [(name, value.decode()) for name, value in headers])
+
+
 def connected(reason: ConnectReason = ConnectReason.CREATED) -> None:
     """Calls the hook for a new instance, in which the state cannot be written."""
     with _without_writes():
@@ -144,11 +180,11 @@ def disconnecting() -> None:
         _turn.disconnecting()
 
 
-def _only_worker() -> Handler:
-    misuses = marks.misuses()
+def _only(mark: str) -> Callable[..., Any]:
+    misuses = marks.misuses(mark)
     if misuses:
         raise TypeError("; ".join(str(misuse) for misuse in misuses))
-    return marks.functions["worker"][0]
+    return marks.functions[mark][0]
 
 
 def _end(double: _double.Double, kind: str, content_type: str, body: bytes) -> None:

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use skep_api::Surface;
-use skep_project::{Builder, Manifest, Project};
+use skep_project::{Builder, Kind, Manifest, Project};
 use skep_protocol::{Rights, RuntimeId, Workers};
 
 use super::console_input::{self, TypedLine};
 use super::dev_host::{DevWorker, Way, app_place, app_scope, limits_differ};
 use super::dev_output::{DevOutput, manifest_lines};
+use super::dev_site;
 use super::watch::SourceWatcher;
 use super::{ProjectFlag, prepare};
 use crate::failure::Failed;
@@ -28,7 +29,8 @@ Examples:
   skep dev --fresh          begin with an empty state
 
 While it runs: a typed line is an input, g grants what was denied last, r builds again.
-JavaScript and Python run by a runner that evaluates the source: nothing is compiled at a change.")]
+JavaScript and Python run by a runner that evaluates the source: nothing is compiled at a change.
+A worker of the kind web is built at each change, and has a site on this machine.")]
 pub(crate) struct DevArgs {
     /// Build and compile the component at each change, in place of the language's runner
     #[arg(long)]
@@ -75,7 +77,8 @@ async fn develop(arguments: &DevArgs, builder: Builder) -> Result<(), Failed> {
     let host = ServingHost::start_with(settings, Some(id), Surface::Browser, code).await?;
     host.announce(arguments.output)?;
     let worker = DevWorker::find(host.runtime(), &builder, way(arguments, &builder)).await?;
-    let mut session = DevSession { builder, worker, output: DevOutput::default(), followed: false };
+    let output = DevOutput::default();
+    let mut session = DevSession { builder, worker, output, followed: false, site: None };
     tokio::select! {
         served = host.run() => served,
         ended = session.run() => ended,
@@ -84,7 +87,8 @@ async fn develop(arguments: &DevArgs, builder: Builder) -> Result<(), Failed> {
 
 fn way(arguments: &DevArgs, builder: &Builder) -> Way {
     let manifest = builder.project().manifest();
-    match manifest.lang.has_runner() && manifest.build.command.is_empty() && !arguments.exact {
+    let may_run = manifest.lang.has_runner() && manifest.kind == Kind::Service;
+    match may_run && manifest.build.command.is_empty() && !arguments.exact {
         true => Way::Runner,
         false => Way::Exact,
     }
@@ -120,6 +124,8 @@ struct DevSession {
     output: DevOutput,
     /// True once the worker's transcript is being printed.
     followed: bool,
+    /// The URL of an HTTP worker, once it exists.
+    site: Option<String>,
 }
 
 impl DevSession {
@@ -147,6 +153,9 @@ impl DevSession {
 
     fn show_next_steps(&self) {
         let Some(worker) = self.worker.id() else { return };
+        if self.is_web() {
+            return;
+        }
         let store = self.builder.project().private().join("dev/store");
         let store = skep_protocol::flags::quoted(&store.display().to_string());
         terminal::say("worker", &format!("{worker}; type a line to send it as an input"));
@@ -178,11 +187,24 @@ impl DevSession {
         }
     }
 
-    /// Starts printing the transcript, from its present end on.
+    fn is_web(&self) -> bool {
+        self.builder.project().manifest().kind == Kind::Web
+    }
+
+    /// Starts printing the transcript, from its present end on, and the site of an HTTP worker.
     async fn follow(&mut self) {
         let Some(worker) = self.worker.id().filter(|_| !self.followed) else { return };
         self.followed = true;
         let runtime = self.worker.runtime.clone();
+        if self.is_web() {
+            match dev_site::start(runtime.clone(), worker).await {
+                Ok(url) => {
+                    terminal::say("site", &url);
+                    self.site = Some(url);
+                }
+                Err(failed) => drop(failed.show(OutputFormat::Text)),
+            }
+        }
         let Ok(view) = runtime.get(worker).await else { return };
         if limits_differ(&self.builder, &view) {
             terminal::say("note", "the limits in skep-worker.toml take effect with --fresh");
@@ -206,8 +228,14 @@ impl DevSession {
     async fn obey(&mut self, line: TypedLine) {
         let obeyed = match line {
             TypedLine::Help => {
-                terminal::say("keys", "g grant what was denied last, r build again, else an input");
+                let rest = if self.is_web() { "" } else { ", else an input" };
+                let keys = format!("g grant what was denied last, r build again{rest}");
+                terminal::say("keys", &keys);
                 Ok(())
+            }
+            TypedLine::Input(_) if self.is_web() => {
+                let url = self.site.as_deref().unwrap_or("its site");
+                Err(Failed::here(format!("an HTTP worker takes no inputs; send {url} a request")))
             }
             TypedLine::Rebuild => {
                 self.deploy().await;

@@ -9,6 +9,7 @@ use skep_runtime::Embedded;
 use tokio::sync::Mutex;
 
 use crate::terminal::{self, LostOutput};
+use crate::worker::entry_line;
 
 /// Longest body that is shown, in characters.
 const SHOWN: usize = 2_000;
@@ -62,6 +63,7 @@ impl DevOutput {
                 }
             }
             EntryKind::Failure => failure(entry),
+            EntryKind::Access => terminal::try_say("error", &entry_line::accessed(entry)),
             EntryKind::Denied => self.denied(entry).await,
             EntryKind::Failed => {
                 terminal::try_say("error", &format!("the worker is down: {label}"))

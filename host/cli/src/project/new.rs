@@ -17,6 +17,7 @@ Examples:
   skep new tally --lang js && cd tally && skep dev
   skep new tally --lang python
   skep new greet --lang rust --kind command
+  skep new site --lang js --kind web
 
 Then: skep dev   skep test   skep build")]
 pub(crate) struct NewArgs {
@@ -65,6 +66,8 @@ enum KindWord {
     Service,
     /// A program with arguments and an exit code
     Command,
+    /// Handles HTTP requests
+    Web,
 }
 
 /// Runs the subcommand and returns the exit code.
@@ -77,6 +80,7 @@ fn make(arguments: &NewArgs) -> Result<(), Failed> {
     let kind = match arguments.kind {
         KindWord::Service => Kind::Service,
         KindWord::Command => Kind::Command,
+        KindWord::Web => Kind::Web,
     };
     let files = skep_project::scaffold(&folder, arguments.lang.into(), kind)?;
     let shown = arguments.folder.display().to_string();

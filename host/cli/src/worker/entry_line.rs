@@ -52,6 +52,13 @@ fn content(entry: &Entry) -> Option<String> {
     }
 }
 
+/// Returns the text of an entry of kind `access`, with its reason.
+pub(crate) fn accessed(entry: &Entry) -> String {
+    let reason = entry.label.as_deref().unwrap_or_default();
+    let text = content(entry).unwrap_or_default();
+    neutral(&format!("{reason}: {text}")).to_string()
+}
+
 /// Returns the text of a request that was not answered whole.
 fn access(record: &AccessRecord) -> String {
     let AccessRecord { method, target, status, wall_ms, trap, failure, others, .. } = record;

@@ -9,4 +9,5 @@ mod mistakes;
 #[path = "../shared/opening.rs"]
 mod opening;
 mod project;
+mod web;
 mod worker;

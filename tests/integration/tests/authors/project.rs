@@ -1,6 +1,7 @@
 //! Projects: from an empty folder to a component, its tests, and a worker that follows the source.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -219,6 +220,39 @@ fn an_edit_changes_the_worker_and_keeps_its_state() {
     dev.until("worker: ");
     dev.type_line("four");
     dev.until("reply: third 4");
+}
+
+/// Sends a request and returns the whole answer.
+fn request(url: &str, method: &str, target: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let length = body.len();
+    let head = format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+    write!(stream, "{head}content-length: {length}\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn an_http_worker_has_a_site_that_follows_the_edits_and_keeps_its_state() {
+    let dir = test_dir();
+    let project = dir.join("book");
+    succeed(command().arg("new").arg(&project).args(["--lang", "js", "--kind", "web"]));
+    let mut dev = Dev::start(&project, &[]);
+    let url = dev.until("site: ").replace("site: ", "");
+    assert!(request(&url, "POST", "/book", "Ada").ends_with("line 1\n"));
+    dev.type_line("hello");
+    dev.until("takes no inputs");
+    edit(&project, "src/worker.js", "`line ${number}", "`number ${number}");
+    dev.until("updated: ");
+    assert!(request(&url, "POST", "/book", "Bo").ends_with("number 2\n"));
+    assert!(request(&url, "GET", "/book", "").ends_with("Ada\nBo\n"));
+    edit(&project, "src/worker.js", "async function add(request) {", "async function add() {");
+    dev.until("updated: ");
+    assert!(request(&url, "POST", "/book", "Cy").starts_with("HTTP/1.1 502 "));
+    let said = dev.until("guest_error: POST /book 502");
+    assert!(said.contains("exception: ReferenceError") && said.contains("worker.js:"), "{said}");
 }
 
 /// The counter of a project whose answers begin with its version.

@@ -7,11 +7,13 @@ use std::time::Duration;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use futures_util::StreamExt;
+use http_body_util::{BodyExt, Full};
 use skep_harness::{TestDir, killed, test_dir};
 use skep_protocol::{
-    Artifacts, ConfigValues, CreateWorker, Cursor, Ending, Entry, LimitChanges, LimitName,
-    ListEntries, NewInput, Outcome, Output, Payload, Rights, Role, ScopeGrant, Sent, Turns,
-    WorkerId, WorkerSpec, Workers,
+    AccessRecord, Artifacts, BodyCut, ConfigValues, CreateWorker, Cursor, Ending, Entry, EntryKind,
+    Error, Http, HttpInstances, HttpRequest, HttpSpec, LimitChanges, LimitName, ListEntries,
+    NewInput, Outcome, Output, Payload, Rights, Role, ScopeGrant, Sent, Turns, WorkerId,
+    WorkerSpec, Workers,
 };
 use skep_runtime::{Embedded, EmbeddedParts, OperatorScope};
 
@@ -25,6 +27,16 @@ pub(crate) struct Worker {
     runtime: Embedded,
     worker: WorkerId,
     guest: Guest,
+}
+
+/// The answer of an HTTP worker, or of its host.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    /// The error, if the worker gave no answer.
+    pub(crate) refused: Option<Error>,
 }
 
 /// A component, and the folder that a runner reads as `/app`.
@@ -42,6 +54,17 @@ impl Worker {
 
     /// Creates a worker of a guest with these limits.
     pub(crate) async fn of(guest: Guest, limits: &[(LimitName, u64)]) -> Self {
+        Self::made(guest, limits, HttpSpec::default()).await
+    }
+
+    /// Creates an HTTP worker whose requests may write its state.
+    pub(crate) async fn of_web(guest: Guest, limits: &[(LimitName, u64)]) -> Self {
+        let limits = [limits, &[(LimitName::http_at_once, 1)]].concat();
+        let http = HttpSpec { instances: HttpInstances::Serial, reuse: Some(1_000) };
+        Self::made(guest, &limits, http).await
+    }
+
+    async fn made(guest: Guest, limits: &[(LimitName, u64)], http: HttpSpec) -> Self {
         let dir = test_dir();
         let runtime = open(&dir, &guest);
         let wasm = std::fs::read(&guest.component).unwrap();
@@ -55,6 +78,7 @@ impl Worker {
         let mut spec = WorkerSpec::new(component);
         spec.config = Some(runtime.put_config(values).await.unwrap().item.digest);
         spec.limits = LimitChanges(limits.iter().copied().collect());
+        spec.http = http;
         if guest.app.is_some() {
             spec.grants.scopes = vec![ScopeGrant {
                 name: "app".parse().unwrap(),
@@ -110,6 +134,63 @@ impl Worker {
             assert!(is_failure, "{place}: {:?}: {verb}: {outcome:?}", self.guest);
             let error = outcome.error.unwrap();
             (error.code, error.message)
+        }
+    }
+
+    /// Asks an HTTP worker.
+    pub(crate) async fn ask_http(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&'static str, &str)],
+        body: &[u8],
+    ) -> Told {
+        let body = Full::from(body.to_vec()).map_err(|_| BodyCut).boxed_unsync();
+        let mut request = HttpRequest::new(body);
+        *request.method_mut() = method.parse().unwrap();
+        *request.uri_mut() = format!("http://a.example{target}").parse().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().append(*name, value.parse().unwrap());
+        }
+        match self.runtime.http(self.worker, request).await {
+            Ok(answer) => {
+                let (head, body) = answer.into_parts();
+                let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
+                let headers = head.headers.iter();
+                let headers =
+                    headers.map(|(name, value)| (name.to_string(), text(value.as_bytes())));
+                Told {
+                    status: head.status.as_u16(),
+                    headers: headers.collect(),
+                    body: body.collect().await.unwrap().to_bytes().to_vec(),
+                    refused: None,
+                }
+            }
+            Err(error) => Told {
+                status: error.status(),
+                headers: Vec::new(),
+                body: Vec::new(),
+                refused: Some(error),
+            },
+        }
+    }
+
+    /// Sends an HTTP worker a GET.
+    pub(crate) async fn get(&self, target: &str) -> Told {
+        self.ask_http("GET", target, &[], b"").await
+    }
+
+    /// Waits for the first entry about a request, and returns its failure.
+    pub(crate) async fn access(&self) -> String {
+        let until = std::time::Instant::now() + PATIENCE;
+        loop {
+            let entries = self.entries().await;
+            if let Some(entry) = entries.iter().find(|entry| entry.kind == EntryKind::Access) {
+                let record: AccessRecord = serde_json::from_slice(&entry.payload.body).unwrap();
+                return record.failure.unwrap_or_default();
+            }
+            assert!(std::time::Instant::now() < until, "there is no entry");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
