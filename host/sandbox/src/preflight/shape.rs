@@ -157,10 +157,10 @@ pub enum Refusal {
          http worker), and exports {0}"
     )]
     NothingToRun(String),
-    /// A component with both exports of an HTTP worker.
+    /// A component that takes requests both with whole bodies and with streams.
     #[error(
-        "this component exports both skep:worker/web and wasi:http/incoming-handler, and a request \
-         goes to one of them: leave one out"
+        "this component exports both skep:worker/web and a handler of wasi:http, and a request goes \
+         to one of them: leave one out"
     )]
     TwoHttpExports,
     /// Imports that are not offered.
@@ -335,9 +335,7 @@ impl Shape {
         }
         match self.kind {
             _ if self.start_has_types => Err(Refusal::StartType),
-            Some(ComponentKind::Http)
-                if HTTP.iter().all(|export| exports(&self.exports, export)) =>
-            {
+            Some(ComponentKind::Http) if is_ambiguous(&self.exports) => {
                 Err(Refusal::TwoHttpExports)
             }
             Some(kind) => Ok(kind),
@@ -484,24 +482,29 @@ fn kind_of(abi: Abi, names: &[String]) -> Option<ComponentKind> {
     if abi == Abi::Preview1 {
         return names.iter().any(|name| name == START).then_some(ComponentKind::Command);
     }
-    let [web, streams] = HTTP;
     [
         (("skep:worker/handler", "0.1.0"), ComponentKind::Service),
         ((RUN, "0.3.0"), ComponentKind::Command),
         // The standard libraries of 0.2 export a `run` whether or not there is a program.
         ((HANDLER, "0.3.0"), ComponentKind::Http),
         ((RUN, "0.2.12"), ComponentKind::Command),
-        (web, ComponentKind::Http),
-        (streams, ComponentKind::Http),
+        (WEB, ComponentKind::Http),
+        (STREAMS, ComponentKind::Http),
     ]
     .into_iter()
     .find(|(wanted, _)| exports(names, wanted))
     .map(|(_, kind)| kind)
 }
 
-/// The exports of an HTTP worker. It has one of them.
-const HTTP: [(&str, &str); 2] =
-    [("skep:worker/web", "0.1.0"), ("wasi:http/incoming-handler", "0.2.12")];
+/// The export of an HTTP worker with whole bodies, and that of one of WASI 0.2.
+const WEB: (&str, &str) = ("skep:worker/web", "0.1.0");
+const STREAMS: (&str, &str) = ("wasi:http/incoming-handler", "0.2.12");
+
+/// Returns true if a request could go to either of two exports that take it in different ways.
+fn is_ambiguous(names: &[String]) -> bool {
+    let has_streams = [STREAMS, (HANDLER, "0.3.0")].iter().any(|export| exports(names, export));
+    exports(names, &WEB) && has_streams
+}
 
 /// Returns true if an interface is among the exports, in a compatible version.
 fn exports(names: &[String], (interface, version): &(&str, &str)) -> bool {

@@ -30,7 +30,8 @@ fn the_kind_follows_the_exports_and_two_of_http_are_refused() {
     let exporting = |names: &[&str]| {
         let export = |name: &&str| format!(r#"(export "{name}" (instance $e))"#);
         let exports: String = names.iter().map(export).collect();
-        check(&format!("(component (instance $e) {exports})"))
+        let shape = read(&format!("(component (instance $e) {exports})"))?;
+        shape.check(&Limits::default(), Wasi03::On)
     };
     let (web, streams) = ("skep:worker/web@0.1.0", "wasi:http/incoming-handler@0.2.3");
     for (exports, kind) in [
@@ -44,7 +45,7 @@ fn the_kind_follows_the_exports_and_two_of_http_are_refused() {
     ] {
         assert_eq!(exporting(exports).unwrap(), kind, "{exports:?}");
     }
-    for exports in [[web, streams], [streams, web]] {
+    for exports in [[web, streams], [streams, web], [web, "wasi:http/handler@0.3.0"]] {
         assert!(matches!(exporting(&exports), Err(Refusal::TwoHttpExports)), "{exports:?}");
     }
     let nothing = exporting(&["skep:worker/web@0.2.0"]).unwrap_err().to_string();

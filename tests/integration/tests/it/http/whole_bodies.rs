@@ -212,7 +212,7 @@ fn inspect_names_the_kind_and_both_exports_at_once_are_refused() {
         (export "wasi:http/incoming-handler@0.2.12" (instance $empty)))"#;
     let dir = test_dir();
     let path = dir.wat("both", both);
-    let words = "this component exports both skep:worker/web and wasi:http/incoming-handler";
+    let words = "this component exports both skep:worker/web and a handler of wasi:http";
     Run::inspect().args([&path]).go().expect(126).prints(&format!("runs     no: {words}"));
     Run::with(&[]).component(&path, &[]).go().expect(126).says(words);
     // A service or a program with one of them beside is what it was before.
