@@ -43,8 +43,12 @@ const GROWTH: u64 = 8 << 20;
 
 pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     wrk::ensure()?;
-    let bench =
-        Bench { folder: folder()?, component: guest("streams")?, skep: skep()?, wasmtime: wasmtime()? };
+    let bench = Bench {
+        folder: folder()?,
+        component: guest("streams")?,
+        skep: skep()?,
+        wasmtime: wasmtime()?,
+    };
     let fresh = bench.ours("fresh", &["--instances", "fresh"])?;
     let serial = bench.ours("serial", &["--instances", "serial"])?;
     let once = bench.theirs("once", &["--max-instance-reuse-count=1"])?;
