@@ -68,6 +68,11 @@ pub(crate) fn compiled_cache() -> io::Result<Dir> {
     private_dir(&user_cache()?, "compiled")
 }
 
+/// Opens the records of hashed files, `<user cache>/skep/digests`, with mode 0700.
+pub(crate) fn known_digests() -> io::Result<Dir> {
+    private_dir(&user_cache()?, "digests")
+}
+
 /// Opens the cache of compiled functions, `<user cache>/skep/functions`, with mode 0700. It never is
 /// a part of a project or a store, which could come from others.
 pub(crate) fn function_cache() -> io::Result<Dir> {

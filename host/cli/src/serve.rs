@@ -177,8 +177,7 @@ async fn load(
     name: &str,
 ) -> Result<Arc<Loaded>, Failed> {
     let _spinner = Spinner::after_a_while(format!("compiling {}", neutral(name)));
-    let ReadComponent { wasm, state } = component;
-    let load = move || sandbox.load_file(&wasm, state, Profile::Default);
+    let load = move || component.load(&sandbox, Profile::Default);
     let loading = tokio::task::spawn_blocking(load);
     let loaded = loading.await.map_err(|error| Failed::internal(error.to_string()))?;
     let (loaded, _) = loaded.map_err(|error| explain::not_loaded(&error).into_failed())?;

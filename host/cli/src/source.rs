@@ -12,8 +12,9 @@ use bytes::Bytes;
 use futures_util::stream;
 use rustix::fs::OFlags;
 use skep_protocol::{ByteStream, Error};
-use skep_sandbox::FileState;
+use skep_sandbox::{CompileOutcome, FileState, KnownDigests, LoadError, Loaded, Profile, Sandbox};
 
+use crate::ambient;
 use crate::failure::Failed;
 use crate::standard::Standard;
 
@@ -30,6 +31,26 @@ pub(crate) struct ReadComponent {
     pub(crate) wasm: Vec<u8>,
     /// The state of the file with this content.
     pub(crate) state: Option<FileState>,
+}
+
+impl ReadComponent {
+    /// Loads the component. A file that was loaded before in this state is not hashed again.
+    pub(crate) fn load(
+        &self,
+        sandbox: &Sandbox,
+        profile: Profile,
+    ) -> Result<(Arc<Loaded>, CompileOutcome), LoadError> {
+        let records = || KnownDigests::open(ambient::known_digests()?);
+        let known = self.state.and_then(|state| Some((records().ok()?, state)));
+        let digest = known.as_ref().and_then(|(known, state)| known.get(state));
+        let (loaded, outcome) = sandbox.load_known(&self.wasm, digest, profile)?;
+        if let (Some((known, state)), None) = (known, digest)
+            && let Err(error) = known.put(&state, &loaded.shape.digest)
+        {
+            tracing::debug!(%error, "cannot record the digest of a file");
+        }
+        Ok((loaded, outcome))
+    }
 }
 
 /// The treatment of a FIFO that no process has open for writing.

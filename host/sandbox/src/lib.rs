@@ -27,6 +27,7 @@ pub use code::engine::{Allocator, Profile};
 pub use code::file_state::FileState;
 pub use code::function_cache::Incremental;
 pub use code::functions::FunctionFiles;
+pub use code::known_digests::KnownDigests;
 pub use code::loaded::{CompileOutcome, Loaded, Unkept};
 pub use code::places::Place;
 pub use code::shortage::Shortage;

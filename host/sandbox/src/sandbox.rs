@@ -11,10 +11,8 @@ use skep_protocol::{ComponentDigest, ComponentKind, Limits};
 use crate::code::compile::{CompileBounds, CompileError, CompileJob, Compiler};
 use crate::code::compile_lock::TakenLock;
 use crate::code::engine::{Allocator, Engine, Profile, compatibility_hash};
-use crate::code::file_state::FileState;
 use crate::code::function_cache::{FunctionCache, Incremental};
 use crate::code::functions::FunctionFiles;
-use crate::code::known_digests::KnownDigests;
 use crate::code::loaded::{CompileOutcome, LinkError, Loaded, Unkept, link};
 use crate::code::places;
 use crate::code::shortage::Shortage;
@@ -165,29 +163,21 @@ impl Sandbox {
         wasm: &[u8],
         profile: Profile,
     ) -> Result<(Arc<Loaded>, CompileOutcome), LoadError> {
-        self.load_file(wasm, None, profile)
+        self.load_known(wasm, None, profile)
     }
 
-    /// Does the same for the content of a file. `state` is the file's state before and after it was
-    /// read. A file that was loaded before in this state is not hashed again.
+    /// Does the same for a component whose digest may be known. A known one is not hashed.
     ///
     /// # Errors
     /// Those of [`Sandbox::load`].
-    pub fn load_file(
+    pub fn load_known(
         &self,
         wasm: &[u8],
-        state: Option<FileState>,
+        digest: Option<ComponentDigest>,
         profile: Profile,
     ) -> Result<(Arc<Loaded>, CompileOutcome), LoadError> {
         let limits = &self.0.parts.limits;
-        let known = state.and_then(|state| Some((self.known_digests()?, state)));
-        let digest = known.as_ref().and_then(|(known, state)| known.get(state));
         let shape = Shape::read_known(wasm, digest, limits)?;
-        if let (Some((known, state)), None) = (&known, digest)
-            && let Err(error) = known.put(state, &shape.digest)
-        {
-            tracing::debug!(%error, "cannot record the digest of a file");
-        }
         let kind = shape.check(limits, self.0.parts.wasi_0_3)?;
         let profile = fitting(profile, &shape)?;
         let key = (profile, shape.digest);
@@ -307,10 +297,6 @@ impl Sandbox {
         let positions = places::positions(crash);
         let found = self.0.parts.compiler.places(wasm, &positions);
         places::place(crash, found);
-    }
-
-    fn known_digests(&self) -> Option<KnownDigests> {
-        KnownDigests::open(self.0.parts.cache.as_ref()?).ok()
     }
 
     fn cache(&self, engine: &Engine) -> Result<CompiledCache, Unkept> {

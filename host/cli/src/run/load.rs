@@ -12,14 +12,13 @@ use skep_sandbox::{CompileOutcome, LoadError, Loaded, Profile, Unkept};
 use super::millis::millis;
 use super::prepare::{PreparedRun, warn_uncached};
 use crate::report::CompileReport;
-use crate::source::ReadComponent;
 use crate::terminal::Spinner;
 use crate::{ambient, clock};
 
 /// Checks and compiles the component on another thread.
 pub(super) async fn load(run: &mut PreparedRun) -> Result<Arc<Loaded>, LoadError> {
     let sandbox = run.sandbox.clone();
-    let ReadComponent { wasm, state } = std::mem::take(&mut run.component);
+    let component = std::mem::take(&mut run.component);
     let profile = match (run.arguments.deterministic, run.arguments.fuel) {
         (None, None) => Profile::Default,
         _ => Profile::Deterministic,
@@ -27,12 +26,13 @@ pub(super) async fn load(run: &mut PreparedRun) -> Result<Arc<Loaded>, LoadError
     let began = Instant::now();
     let _spinner = Spinner::after_a_while(format!("compiling {}", neutral(&run.name)));
     let loading =
-        tokio::task::spawn_blocking(move || (sandbox.load_file(&wasm, state, profile), wasm));
-    let (loaded, wasm) = loading.await.map_err(|error| LoadError::Engine(error.to_string()))?;
+        tokio::task::spawn_blocking(move || (component.load(&sandbox, profile), component));
+    let (loaded, component) =
+        loading.await.map_err(|error| LoadError::Engine(error.to_string()))?;
     let (loaded, outcome) = loaded?;
     if loaded.shape.has_lines {
         // A crash is shown with source lines.
-        run.component.wasm = wasm;
+        run.component = component;
     }
     let (queued, compiled, report) = match outcome {
         CompileOutcome::Hit => {

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
+use cap_std::fs::Dir;
 use cap_tempfile::TempFile;
 use sha2::{Digest, Sha256};
 use skep_protocol::ComponentDigest;
@@ -21,21 +21,14 @@ const DIGEST: usize = 32;
 
 /// A directory of records.
 #[derive(Debug)]
-pub(crate) struct KnownDigests(Dir);
+pub struct KnownDigests(Dir);
 
 impl KnownDigests {
-    /// Opens the records in a directory of caches. Creates them if they are missing.
+    /// Uses the records in a directory.
     ///
     /// # Errors
-    /// Also if others may write to them.
-    pub(crate) fn open(root: &Dir) -> io::Result<Self> {
-        const NAME: &str = "digests";
-        let mut private = DirBuilder::new();
-        private.mode(0o700);
-        let dir = match root.create_dir_with(NAME, &private) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => root.open_dir(NAME)?,
-        };
+    /// If others may write to them.
+    pub fn open(dir: Dir) -> io::Result<Self> {
         match is_private(&dir) {
             true => Ok(Self(dir)),
             false => Err(io::ErrorKind::PermissionDenied.into()),
@@ -43,7 +36,7 @@ impl KnownDigests {
     }
 
     /// Returns the digest of a file in this state.
-    pub(crate) fn get(&self, state: &FileState) -> Option<ComponentDigest> {
+    pub fn get(&self, state: &FileState) -> Option<ComponentDigest> {
         let record = self.0.read(name(state)).ok()?;
         let (seen, digest) = record.split_at_checked(state.as_bytes().len())?;
         let digest: [u8; DIGEST] = digest.try_into().ok()?;
@@ -51,7 +44,10 @@ impl KnownDigests {
     }
 
     /// Records the digest of a file in this state.
-    pub(crate) fn put(&self, state: &FileState, digest: &ComponentDigest) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// If the record cannot be written. The file is hashed again next time.
+    pub fn put(&self, state: &FileState, digest: &ComponentDigest) -> io::Result<()> {
         let mut draft = TempFile::new(&self.0)?;
         draft.write_all(state.as_bytes())?;
         draft.write_all(digest.as_bytes())?;
@@ -72,10 +68,18 @@ mod tests {
 
     use super::*;
 
+    /// A folder with a file, and another for records.
+    fn opened() -> (cap_tempfile::TempDir, Dir, KnownDigests) {
+        let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
+        root.create_dir("digests").unwrap();
+        let records = root.open_dir("digests").unwrap();
+        let known = KnownDigests::open(records.try_clone().unwrap()).unwrap();
+        (root, records, known)
+    }
+
     #[test]
     fn a_digest_is_known_for_one_state_only() {
-        let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
-        let known = KnownDigests::open(&root).unwrap();
+        let (root, _, known) = opened();
         let digest = ComponentDigest::from_sha256([7; 32]);
         let state = || {
             let file = root.open("file").unwrap().into_std();
@@ -94,15 +98,14 @@ mod tests {
 
     #[test]
     fn a_damaged_record_says_nothing() {
-        let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
-        let known = KnownDigests::open(&root).unwrap();
+        let (root, records, known) = opened();
         root.write("file", "content").unwrap();
         let file = root.open("file").unwrap().into_std();
         let state = FileState::at(&file, SystemTime::now() + Duration::from_secs(60)).unwrap();
         known.put(&state, &ComponentDigest::from_sha256([7; 32])).unwrap();
-        let good = root.read(format!("digests/{}", name(&state))).unwrap();
+        let good = records.read(name(&state)).unwrap();
         for bad in [&good[..good.len() - 1], &good[..40], &[], &[&good[..], &[0]].concat()] {
-            root.write(format!("digests/{}", name(&state)), bad).unwrap();
+            records.write(name(&state), bad).unwrap();
             assert_eq!(known.get(&state), None, "{} bytes", bad.len());
         }
     }
@@ -111,9 +114,8 @@ mod tests {
     fn records_that_others_may_write_are_not_used() {
         use cap_std::fs::{Permissions, PermissionsExt};
 
-        let root = cap_tempfile::tempdir(ambient_authority()).unwrap();
-        KnownDigests::open(&root).unwrap();
+        let (root, records, _) = opened();
         root.set_permissions("digests", Permissions::from_mode(0o770)).unwrap();
-        KnownDigests::open(&root).unwrap_err();
+        KnownDigests::open(records).unwrap_err();
     }
 }

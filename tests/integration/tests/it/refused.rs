@@ -84,8 +84,9 @@ fn precompiled_native_code_is_refused() {
     let cache = test_dir();
     Run::with(&[]).env("XDG_CACHE_HOME", &*cache).guest("hello", &[]).go().expect(0);
     let engine = std::fs::read_dir(cache.join("skep/compiled")).unwrap().next().unwrap().unwrap();
-    let native = std::fs::read_dir(engine.path()).unwrap().next().unwrap().unwrap().path();
-    assert!(native.extension().is_some_and(|e| e == "cwasm"), "{native:?}");
+    let mut files = std::fs::read_dir(engine.path()).unwrap().map(|file| file.unwrap().path());
+    let is_native = |path: &std::path::PathBuf| path.extension().is_some_and(|it| it == "cwasm");
+    let native = files.find(is_native).unwrap();
     Run::with(&[]).component(&native, &[]).go().expect(126).says(".cwasm");
 }
 
