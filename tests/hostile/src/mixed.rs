@@ -10,7 +10,7 @@
 //! and takes the best part, since other work runs on the machine.
 //!
 //! Afterwards the process must hold what it held after a warm-up of the same turns, in which the
-//! database's caches fill, within a twentieth.
+//! database's caches fill, within a twentieth and what the instance pool keeps.
 
 mod comparison;
 
