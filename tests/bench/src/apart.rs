@@ -24,13 +24,8 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     let (ours, theirs) = (hello(&apart)?, hello(&within)?);
     let mut pairs = Pairs::default();
     for pair in 0..WARM_UP + PAIRS {
-        let (our_time, their_time) = match First::of(pair) {
-            First::Ours => (time(&apart, ours)?, time(&within, theirs)?),
-            First::Theirs => {
-                let their_time = time(&within, theirs)?;
-                (time(&apart, ours)?, their_time)
-            }
-        };
+        let (our_time, their_time) =
+            First::of(pair).both(|| time(&apart, ours), || time(&within, theirs))?;
         if pair >= WARM_UP {
             pairs.push(1, our_time, their_time);
         }

@@ -118,13 +118,8 @@ impl Bench {
         let mut all = Pairs::default();
         // The first pair compiles.
         for pair in 0..=pairs {
-            let (our_time, their_time) = match First::of(pair) {
-                First::Ours => (self.pipeline(&["--no-cache"])?, theirs()?),
-                First::Theirs => {
-                    let their_time = theirs()?;
-                    (self.pipeline(&["--no-cache"])?, their_time)
-                }
-            };
+            let (our_time, their_time) =
+                First::of(pair).both(|| self.pipeline(&["--no-cache"]), &theirs)?;
             if pair > 0 {
                 all.push(batch, our_time, their_time);
             }

@@ -31,7 +31,7 @@ export default {
 };
 "#;
 
-/// What the peer needs to keep memory between instances as our pool does.
+/// Flags that make the peer's pool retain memory as ours does.
 const WARM_POOL: &[&str] = &[
     "-Opooling-pagemap-scan=y",
     "-Opooling-memory-keep-resident=131072",

@@ -35,7 +35,7 @@ done = function(summary, latency, requests)
 end
 "#;
 
-/// What a server is asked for.
+/// The requests of a measurement.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
     /// Paths that get a request in turn.

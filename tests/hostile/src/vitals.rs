@@ -32,8 +32,8 @@ const SLACK: Vitals = Vitals {
     children: 0,
 };
 
-/// What the instance pool keeps of guests that are gone: 128 KiB of each of 32 memories. Which of them a
-/// guest has filled depends on the order of the turns.
+/// Bytes that the instance pool retains after guests have ended: 128 KiB in each of 32 memories. How many of
+/// them are filled depends on the order of the turns.
 const POOL_BYTES: u64 = 4 << 20;
 
 /// The time that a process may take to release resources. Threads of a blocking pool end after ten
@@ -80,7 +80,7 @@ impl Vitals {
     /// Waits until this process is back to this measurement within the tolerance.
     ///
     /// # Errors
-    /// Attack is too much, in words.
+    /// A description of the resource that is still held.
     pub fn restored(&self) -> Result<(), String> {
         let until = Instant::now() + PATIENCE;
         loop {

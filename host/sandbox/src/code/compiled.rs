@@ -4,8 +4,9 @@
 //! it has the time of its compilation, and the SHA-256 of all preceding bytes. It is hashed through
 //! the descriptor that it is then loaded from. A file with a wrong hash is truncated or damaged: it
 //! is removed, and the caller compiles again. A file that was hashed before is not hashed again
-//! while its state is the same, see [`FileState`]; `<digest>.seen` keeps that state. Files are created under another name and renamed into place. They are
-//! read-only and never truncated, because a running process may have them mapped.
+//! while its state is the same, see [`FileState`]; `<digest>.seen` records that state. Files are
+//! created under another name and renamed into place. They are read-only and never truncated,
+//! because a running process may have them mapped.
 //!
 //! The compiler writes to memory ([`FreshCode`]), which is copied here when it is complete. A
 //! directory that is full, read-only or missing therefore does not keep a component from running.

@@ -38,13 +38,7 @@ pub(super) fn measure(program: &Path) -> Result<Row, Failure> {
     // The first pair compiles.
     for pair in 0..=PAIRS {
         let theirs = || threads.block_on(workers(&client, component));
-        let (our_time, their_time) = match First::of(pair) {
-            First::Ours => (bench.pipeline(&flags)?, theirs()?),
-            First::Theirs => {
-                let their_time = theirs()?;
-                (bench.pipeline(&flags)?, their_time)
-            }
-        };
+        let (our_time, their_time) = First::of(pair).both(|| bench.pipeline(&flags), theirs)?;
         if pair > 0 {
             pairs.push(STEPS as u32, our_time, their_time);
         }

@@ -33,13 +33,7 @@ pub(super) fn measure(program: &Path) -> Result<Row, Failure> {
     let theirs = suite(format!("{} run -C cache=y --dir .", wasmtime()?.display()));
     let mut pairs = Pairs::default();
     for pair in 0..WARM_UP + PAIRS {
-        let (our_time, their_time) = match First::of(pair) {
-            First::Ours => (ours.time()?, theirs.time()?),
-            First::Theirs => {
-                let their_time = theirs.time()?;
-                (ours.time()?, their_time)
-            }
-        };
+        let (our_time, their_time) = First::of(pair).both(|| ours.time(), || theirs.time())?;
         if pair >= WARM_UP {
             pairs.push(1, our_time, their_time);
         }

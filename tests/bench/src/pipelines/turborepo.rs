@@ -37,13 +37,8 @@ pub(super) fn measure(program: &Path) -> Result<Row, Failure> {
     }
     let mut pairs = Pairs::default();
     for pair in 0..PAIRS {
-        let (our_time, their_time) = match First::of(pair) {
-            First::Ours => (ours.pipeline(&[])?, rerun(&theirs)?),
-            First::Theirs => {
-                let their_time = rerun(&theirs)?;
-                (ours.pipeline(&[])?, their_time)
-            }
-        };
+        let (our_time, their_time) =
+            First::of(pair).both(|| ours.pipeline(&[]), || rerun(&theirs))?;
         pairs.push(1, our_time, their_time);
     }
     let summary = pairs.summary();

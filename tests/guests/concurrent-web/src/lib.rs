@@ -48,7 +48,7 @@ impl wasip3::exports::http::handler::Guest for Web {
     }
 }
 
-/// How a streamed body ends.
+/// The end of a streamed body.
 #[derive(Clone, Copy, PartialEq)]
 enum Ending {
     Well,

@@ -38,7 +38,7 @@ where
     // The client left, or sends no more.
     let request = request.map(|body| body.map_err(|_| Error::ConnectionTerminated));
     let messages = messages(store.data_mut());
-    // Nobody waits for the guest's opinion of the request's body.
+    // The future has the guest's result of reading the body, which changes nothing here.
     let (request, _) = p3::Request::from_http(messages.http.hooks, request);
     let request = messages.http.table.push(request)?;
     messages.budget.count(request.rep(), bytes)?;

@@ -106,7 +106,7 @@ impl<D> StreamProducer<D> for FileProducer {
         let read = match call.as_mut().poll(cx) {
             Poll::Ready(read) => read,
             Poll::Pending if finishing => {
-                // What it reads is read again by the next call.
+                // The next call reads the same bytes again.
                 this.call = None;
                 return Poll::Ready(Ok(StreamResult::Cancelled));
             }

@@ -103,7 +103,7 @@ impl World {
     }
 }
 
-/// What a stream does with its file.
+/// The direction of a stream over a file.
 #[derive(Clone, Copy)]
 enum StreamUse {
     Reading,
