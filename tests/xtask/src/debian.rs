@@ -73,7 +73,7 @@ impl Debian {
     ///
     /// Flags that differ between guests are only passed to the last rustc, so that all guests share
     /// one standard library.
-    pub(crate) fn cargo(&self, target: Target, shape: Shape) -> Command {
+    pub(crate) fn cargo(&self, target: Target, shape: Shape, select: &[&str]) -> Command {
         let libc = self.libc(target);
         let start = match shape {
             Shape::Command | Shape::Commands => libc.join("crt1-command.o"),
@@ -81,7 +81,8 @@ impl Debian {
         };
         let subcommand = if shape == Shape::Commands { "build" } else { "rustc" };
         let mut cargo = self.command(target, subcommand, "std,panic_abort");
-        cargo.args(["--release", "--locked"]).env("CARGO_ENCODED_RUSTFLAGS", self.flags(target));
+        cargo.args(["--release", "--locked"]).args(select);
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", self.flags(target));
         if shape == Shape::Commands {
             // Cargo can pass arguments to one rustc only; the package's build script passes this
             // one on.

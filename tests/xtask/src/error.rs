@@ -65,6 +65,15 @@ pub enum Error {
         /// The digest found.
         found: String,
     },
+    /// The registry has another crate of that name and version than the one in the table.
+    #[error("{what} has another checksum in the registry than in tests/xtask/src/crates.rs")]
+    WrongChecksum {
+        /// The crate and its version.
+        what: String,
+    },
+    /// Paths take more instructions than before, or cannot be counted.
+    #[error("{0}\nif that is meant, write the new counts with: cargo xtask counts --renew")]
+    Counts(String),
     /// There is no fuzz target of that name.
     #[error("unknown target; the targets are {known}")]
     UnknownTarget {

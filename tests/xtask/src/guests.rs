@@ -128,6 +128,24 @@ pub fn cargo_test(is_component: bool, runner: &str) -> Result<Command, Error> {
     Ok(cargo)
 }
 
+/// Builds a component from an example of the package in `folder`, and copies it to `to`. Examples
+/// that are libraries have no `main`.
+pub(crate) fn example(folder: &Path, name: &str, is_library: bool, to: &Path) -> Result<(), Error> {
+    let _lock = lock()?;
+    let toolchain = Toolchain::find(Target::Wasip2, &self::folder())?;
+    let shape = if is_library { Shape::Service } else { Shape::Command };
+    let intermediate = self::folder().join("build");
+    let mut cargo = toolchain.cargo(Target::Wasip2, shape, &["--example", name]);
+    cargo.current_dir(folder).env("CARGO_TARGET_DIR", &intermediate);
+    eprintln!("building {name} ...");
+    run(&mut cargo, &format!("building the example {name}"))?;
+    let file = if is_library { name.replace('-', "_") } else { name.to_owned() };
+    let made = intermediate.join(Target::Wasip2.name()).join("release/examples");
+    let made = made.join(format!("{file}.wasm"));
+    check(&made, Target::Wasip2)?;
+    publish(&made, to).map(drop)
+}
+
 /// Builds every outdated artifact and returns those. Silent if all are current; otherwise it
 /// reports on stderr. Several processes may call it at once.
 ///
@@ -228,7 +246,7 @@ fn build(artifact: &Artifact, toolchain: &Toolchain) -> Result<(), Error> {
     let start = Instant::now();
     eprintln!("building {} ...", artifact.name());
     let intermediate = folder().join("build");
-    let mut cargo = toolchain.cargo(artifact.target, artifact.shape);
+    let mut cargo = toolchain.cargo(artifact.target, artifact.shape, &[]);
     cargo.current_dir(artifact.source()).env("CARGO_TARGET_DIR", &intermediate);
     run(&mut cargo, &format!("building {}", artifact.name()))?;
 
@@ -340,7 +358,7 @@ pub(crate) fn run(command: &mut Command, what: &str) -> Result<String, Error> {
 /// [`Error::NoToolchain`] and [`Error::File`].
 pub fn write_cargo(path: &Path) -> Result<(), Error> {
     let toolchain = Toolchain::find(Target::Wasip2, &folder())?;
-    let cargo = toolchain.cargo(Target::Wasip2, Shape::Service);
+    let cargo = toolchain.cargo(Target::Wasip2, Shape::Service, &[]);
     let quoted = |word: &OsStr| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
     let mut script = "#!/bin/sh\n".to_owned();
     for (name, value) in cargo.get_envs() {

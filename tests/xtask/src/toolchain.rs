@@ -72,15 +72,17 @@ impl Toolchain {
         }
     }
 
-    /// Makes a locked release build of the package in the command's working directory.
-    pub(crate) fn cargo(&self, target: Target, shape: Shape) -> Command {
+    /// Makes a locked release build of the package in the command's working directory, or of what
+    /// these arguments select of it.
+    pub(crate) fn cargo(&self, target: Target, shape: Shape, select: &[&str]) -> Command {
         match self {
             Self::Installed(rust) => {
                 let mut cargo = cargo(&rust.sysroot.join("bin"));
                 cargo.args(["build", "--release", "--locked", "--target", target.name()]);
+                cargo.args(select);
                 cargo
             }
-            Self::Debian(debian) => debian.cargo(target, shape),
+            Self::Debian(debian) => debian.cargo(target, shape, select),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod client;
 mod concurrent;
+mod foreign;
 mod kept_state;
 mod served_component;
 mod served_hostile;
