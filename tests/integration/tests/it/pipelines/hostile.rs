@@ -41,6 +41,34 @@ out = ["x"]
 "#;
 
 #[test]
+fn both_streams_of_a_step_share_the_bound_on_its_log() {
+    let project = Project::new(
+        &[],
+        "version = 1\n[tool.both]\nfile = \"both.wasm\"\n[step.both]\ntool = \"both\"\nlog = \"64KiB\"\n",
+    );
+    // 48 KiB of zeros for each stream.
+    project.dir.wat(
+        "both.wasm",
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write"
+                (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 2)
+            (data (i32.const 8) "\00\01\00\00\00\c0\00\00")
+            (func (export "_start")
+                (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 0)))
+                (drop (call $write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 0)))))"#,
+    );
+    let (_, run) = project.run(&[]);
+    let step = &run.steps()[0];
+    for (stream, kept) in [("stdout", 48 << 10), ("stderr", 16 << 10)] {
+        assert_eq!(
+            (&step[stream]["bytes"], &step[stream]["kept"]),
+            (&(48 << 10).into(), &kept.into())
+        );
+    }
+}
+
+#[test]
 fn hostile_steps_leave_their_neighbours_and_the_cache_unchanged() {
     let project = Project::new(&["probe"], &format!("version = 1\n{NEIGHBOURS}"));
     let (before, _) = project.run(&[]);
