@@ -1,6 +1,6 @@
 //! Sites: HTTP workers on addresses of their own.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
@@ -131,6 +131,16 @@ fn a_site_with_a_certificate_speaks_tls_alone() {
     // The server may reset the connection.
     let _ = plain.read_to_end(&mut told);
     assert!(told.len() < 16 && !told.starts_with(b"HTTP"), "{told:?}");
+
+    // The first bytes of a handshake whose rest never comes.
+    let mut unfinished = connect(&site.replacen("https:", "http:", 1));
+    unfinished.write_all(&[22, 3, 1, 1, 0, 1, 0, 0]).unwrap();
+    over_tls(site, made.cert.der(), REQUEST).unwrap().is(200);
+    let end = unfinished.read_to_end(&mut told);
+    assert!(
+        !end.is_err_and(|error| error.kind() == ErrorKind::WouldBlock),
+        "a client keeps a connection without a handshake"
+    );
 
     hosted.host.terminate();
     for (cert, key, says) in [
