@@ -60,7 +60,8 @@ fn fill(folder: &Path, entries: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-fn events_of(count: usize) -> Vec<WorkerWrite> {
+/// Makes this many entries of 64 bytes.
+pub(crate) fn events_of(count: usize) -> Vec<WorkerWrite> {
     let entry = || {
         WorkerWrite::Append(NewEntry {
             at: now(),

@@ -7,6 +7,7 @@
 mod apart;
 mod attacks;
 mod cold;
+mod counted;
 mod crowd;
 mod durable;
 mod fanout;
@@ -32,6 +33,7 @@ mod workerd;
 mod wrk;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 
@@ -59,6 +61,10 @@ struct Arguments {
     /// Task of a child process, for `crowd`
     #[arg(long, hide = true, num_args = 2, value_names = ["TASK", "FOLDER"])]
     crowd_child: Vec<String>,
+
+    /// Work that `cargo xtask counts` counts: a case, how often, and a folder
+    #[arg(long, hide = true, num_args = 3, value_names = ["CASE", "TIMES", "FOLDER"])]
+    counted: Vec<String>,
 
     /// Child process of `mixed`
     #[arg(long, hide = true)]
@@ -99,6 +105,13 @@ enum Figure {
     Ci,
 }
 
+impl Figure {
+    /// Returns the word for this figure on the command line.
+    fn name(self) -> String {
+        self.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OutputFormat {
     /// A table.
@@ -120,16 +133,34 @@ fn main() -> ExitCode {
             Err(error) => failed(&*error),
         };
     }
+    if let [case, times, folder] = &arguments.counted[..] {
+        return match counted(case, times, folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&*error),
+        };
+    }
     if arguments.mixed_child {
         mixed::child();
         return ExitCode::SUCCESS;
     }
-    let measured: Result<Vec<(Figure, Vec<Row>)>, Failure> =
-        arguments.figures.iter().map(|figure| Ok((*figure, measure(figure)?))).collect();
-    let measured = match measured {
-        Ok(measured) => measured,
-        Err(error) => return failed(&*error),
-    };
+    let count = arguments.figures.len();
+    let mut measured = Vec::new();
+    let mut failures = false;
+    for (at, figure) in arguments.figures.iter().enumerate() {
+        let began = Instant::now();
+        eprintln!("measuring {} ({} of {count}) ...", figure.name(), at + 1);
+        // A whole run takes long, so a figure that fails does not cost the others.
+        match measure(figure) {
+            Ok(rows) => {
+                eprintln!("measured {} in {:.0} s", figure.name(), began.elapsed().as_secs_f64());
+                measured.push((*figure, rows));
+            }
+            Err(error) => {
+                eprintln!("error: {}: {error}", figure.name());
+                failures = true;
+            }
+        }
+    }
     let shown = match arguments.output {
         OutputFormat::Markdown => report::markdown(&measured),
         format => {
@@ -144,7 +175,12 @@ fn main() -> ExitCode {
     let _ = std::io::Write::write_all(&mut std::io::stdout(), shown.as_bytes());
     let mut rows = measured.iter().flat_map(|(_, rows)| rows);
     let missed = rows.any(|row| !row.is_met());
-    ExitCode::from(u8::from(arguments.check && missed))
+    ExitCode::from(u8::from(failures || (arguments.check && missed)))
+}
+
+fn counted(case: &str, times: &str, folder: &str) -> Result<(), Failure> {
+    let case = counted::CountedCase::from_str(case, false)?;
+    counted::repeat(case, times.parse()?, folder.as_ref())
 }
 
 fn failed(error: &(dyn std::error::Error + Send + Sync)) -> ExitCode {

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod browser;
 pub mod componentize;
 pub mod console;
+pub mod counts;
 pub mod crash;
 pub mod crates;
 pub mod demo;

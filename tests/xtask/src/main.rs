@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    Error, bench, console, crash, demo, fuzz, guests, hostile, install, packages, picture, schema,
-    ship, suite, vendor, worlds,
+    Error, bench, console, counts, crash, demo, fuzz, guests, hostile, install, packages, picture,
+    schema, ship, suite, vendor, worlds,
 };
 
 /// The project's development tasks.
@@ -37,6 +37,12 @@ enum Task {
         /// Figures to measure, and output options; `-- --help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
         arguments: Vec<OsString>,
+    },
+    /// Count the instructions of core paths, and compare them with those of tests/bench/counts.toml
+    Counts {
+        /// Write that file
+        #[arg(long)]
+        renew: bool,
     },
     /// Kill a runtime under load repeatedly, and check that no acknowledged work is lost
     Crash {
@@ -111,6 +117,7 @@ fn run(task: Task) -> Result<ExitCode, Error> {
         Task::Check => {}
         Task::Test { names } if !suite::test(&names)? => return Ok(ExitCode::FAILURE),
         Task::Test { .. } => {}
+        Task::Counts { renew } => counts::counts(renew)?,
         Task::Crash { rounds, seed } => crash::crash(rounds, seed)?,
         Task::Hostile { arguments } => hostile::hostile(&arguments)?,
         Task::Fuzz { target, seconds, seed, asan } => {

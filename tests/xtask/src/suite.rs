@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::steps::{End, Ends, Step};
 use crate::{
-    Error, authors, browser, console, crash, fuzz, guests, hostile, packages, schema, tree,
+    Error, authors, browser, console, counts, crash, fuzz, guests, hostile, packages, schema, tree,
 };
 
 const FORMAT: Step = Step {
@@ -157,6 +157,13 @@ const TEST: &[Step] = &[
         minutes: 1,
         needs: &[],
         take: |_| schema::schema(schema::EXAMPLES),
+    },
+    Step {
+        name: "counts",
+        about: "count the instructions of core paths, as `cargo xtask counts`",
+        minutes: 1,
+        needs: &[],
+        take: |_| counts::counts(false),
     },
     Step {
         name: "crash",
