@@ -6,7 +6,6 @@
 mod args;
 mod guest_source;
 mod line_log;
-mod turn;
 
 use std::ffi::OsString;
 use std::sync::Arc;

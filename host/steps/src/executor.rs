@@ -17,15 +17,15 @@ use skep_protocol::{ComponentKind, Rights, SecretName};
 use skep_sandbox::stdio::{GuestInput, GuestOutput, LineSink, OutputBudget};
 use skep_sandbox::{
     CompileOutcome, Done, Ended, FileCalls, FileThread, GuestSpec, HttpAccess, Identity,
-    KillSwitch, Loaded, MountJob, OperatorSecret, OutOfProcess, Placement, ProcessJob,
+    KillSwitch, Loaded, MountJob, NoTurn, OperatorSecret, OutOfProcess, Placement, ProcessJob,
     ProcessStreams, Profile, Sandbox, SandboxParts, UnboundedMemory,
 };
 use skep_scope::tree::remove_tree;
 use skep_scope::{Disk, Quota, Scope};
 
 use crate::ended::{ended, load_outcome};
+use crate::requests::StepRequests;
 use crate::running::RunningGuests;
-use crate::turn::StepTurn;
 
 /// Number of programs that are kept loaded.
 const MOST_PROGRAMS: usize = 64;
@@ -271,7 +271,7 @@ impl StepExecutor {
         };
         let (sandbox, loaded) = (self.sandbox.clone(), loaded.clone());
         let task = self.sandbox.guests().spawn(async move {
-            let turn = Box::new(StepTurn::default());
+            let turn = Box::new(NoTurn::default().with_requests(Arc::new(StepRequests)));
             let mut instance = match sandbox.connect(&loaded, spec, turn, kill).await {
                 Ok(instance) => instance,
                 Err(done) => return done,

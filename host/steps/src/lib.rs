@@ -10,10 +10,10 @@ mod ended;
 mod executor;
 mod host;
 mod lazy;
+mod requests;
 mod room;
 mod running;
 mod ticket;
-mod turn;
 mod with_steps;
 
 pub use executor::{ExecutorParts, Scratch, StepExecutor};

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use skep_sandbox::stdio::GuestOutput;
-use skep_sandbox::{Ended, GuestSpec, KillSwitch, Loaded, Sandbox};
+use skep_sandbox::{Ended, GuestSpec, KillSwitch, Loaded, NoTurn, Sandbox};
 
 use crate::Failure;
 use crate::pairs::{First, Pairs};
 use crate::plain::{Command, Plain};
 use crate::table::Row;
-use crate::tools::{EmptyTurn, guest, sandbox};
+use crate::tools::{guest, sandbox};
 
 const PAIRS: usize = 400;
 const BATCH: u32 = 25;
@@ -74,7 +74,7 @@ impl Ours {
             ..GuestSpec::default()
         };
         let kill = Arc::new(KillSwitch::default());
-        let turn = Box::new(EmptyTurn::default());
+        let turn = Box::new(NoTurn::default());
         let mut instance = self
             .sandbox
             .connect(&self.loaded, spec, turn, kill)

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use skep_protocol::Limits;
 use skep_sandbox::{
-    Identity, InProcessCompiler, Incremental, Loaded, Outbound, Profile, RecordError, Sandbox,
-    SandboxParts, TranscriptPage, Turn, Wasi03,
+    InProcessCompiler, Incremental, Loaded, Outbound, Profile, Sandbox, SandboxParts, Wasi03,
 };
 use xtask::{guests, tree};
 
@@ -110,52 +109,4 @@ pub(crate) fn sandbox(wasm: &[u8]) -> Result<(Sandbox, Arc<Loaded>), Failure> {
     })?;
     let (loaded, _) = sandbox.load(wasm, Profile::Default)?;
     Ok((sandbox, loaded))
-}
-
-/// A turn of a worker without config, state and transcript.
-#[derive(Debug, Default)]
-pub(crate) struct EmptyTurn(Identity);
-
-#[async_trait::async_trait]
-impl Turn for EmptyTurn {
-    fn identity(&self) -> &Identity {
-        &self.0
-    }
-
-    fn config(&self, _key: &str) -> Option<String> {
-        None
-    }
-
-    fn config_all(&self) -> Vec<(String, String)> {
-        Vec::new()
-    }
-
-    fn state_get(&mut self, _key: &str) -> Result<Option<Vec<u8>>, RecordError> {
-        Ok(None)
-    }
-
-    fn state_set(&mut self, _key: &str, _value: Vec<u8>) -> Result<(), RecordError> {
-        Ok(())
-    }
-
-    fn state_delete(&mut self, _key: &str) -> Result<bool, RecordError> {
-        Ok(false)
-    }
-
-    fn state_list(
-        &mut self,
-        _prefix: &str,
-        _after: Option<&str>,
-        _limit: usize,
-    ) -> Result<Vec<String>, RecordError> {
-        Ok(Vec::new())
-    }
-
-    async fn emit(&mut self, _kind: &str, _type: &str, _body: Vec<u8>) -> Result<(), RecordError> {
-        Ok(())
-    }
-
-    fn read(&mut self, _after: u64, _limit: usize) -> Result<TranscriptPage, RecordError> {
-        Ok(TranscriptPage::default())
-    }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use skep_protocol::Payload;
-use skep_sandbox::{Ended, GuestSpec, Instance, KillSwitch, Loaded, Sandbox};
+use skep_sandbox::{Ended, GuestSpec, Instance, KillSwitch, Loaded, NoTurn, Sandbox};
 
 use crate::Failure;
 use crate::pairs::{First, Pairs};
 use crate::plain::{LiveService, Plain};
 use crate::table::{Amount, Row};
-use crate::tools::{EmptyTurn, guest, sandbox};
+use crate::tools::{guest, sandbox};
 
 const PAIRS: usize = 1_000;
 const BATCH: u32 = 250;
@@ -32,7 +32,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
 
 async fn compare(sandbox: Sandbox, loaded: Arc<Loaded>, wasm: Vec<u8>) -> Result<Pairs, Failure> {
     let spec = GuestSpec::default();
-    let turn = Box::new(EmptyTurn::default());
+    let turn = Box::new(NoTurn::default());
     let mut ours = sandbox
         .connect(&loaded, spec, turn, Arc::new(KillSwitch::default()))
         .await

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use skep_lanes::{ExchangeRecord, ExchangeReport, InstanceSource};
 use skep_protocol::limits::OFF;
-use skep_protocol::{Error, HttpGrant, Limits};
+use skep_protocol::{Error, HttpGrant, Limits, RequestRecord};
 use skep_sandbox::stdio::{GuestInput, GuestOutput};
 use skep_sandbox::{
-    Done, FileCalls, FileThread, GuestSpec, HttpAccess, Instance, KillSwitch, Loaded, Mount,
-    Sandbox, Turn, UnboundedMemory,
+    Done, FileCalls, FileThread, GuestSpec, HttpAccess, Identity, Instance, KillSwitch, Loaded,
+    Mount, NoTurn, RecordError, RequestLog, Sandbox, Turn, UnboundedMemory,
 };
 
 use super::line_log::{GuestStream, LineLog};
-use super::turn::ServedTurn;
 
 /// Makes the instances of a served component.
 pub(super) struct GuestSource {
@@ -36,12 +35,31 @@ pub(super) struct ServedRequest(Arc<BTreeMap<String, String>>);
 #[async_trait]
 impl ExchangeRecord for ServedRequest {
     fn turn(&self) -> Box<dyn Turn> {
-        Box::new(ServedTurn::new(self.0.clone()))
+        let identity = Identity {
+            runtime_id: "serve".into(),
+            worker_id: "serve".into(),
+            ..Identity::default()
+        };
+        let turn = NoTurn::new(identity, self.0.clone())
+            .because("skep serve keeps no state; create a worker for it");
+        Box::new(turn.with_requests(Arc::new(Unrecorded)))
     }
 
     async fn commit(&self) -> Result<(), Error> {
         Ok(())
     }
+}
+
+/// Requests of guests are granted on the command line, and nothing is stored about them.
+struct Unrecorded;
+
+#[async_trait]
+impl RequestLog for Unrecorded {
+    async fn before_leaving(&self) -> Result<(), RecordError> {
+        Ok(())
+    }
+
+    fn record(&self, _request: RequestRecord) {}
 }
 
 #[async_trait]

@@ -132,28 +132,44 @@ pub trait RequestLog: Send + Sync {
     fn record(&self, request: RequestRecord);
 }
 
-/// The turn of an instance between turns, or of a guest that does not use turns: the worker's
-/// identity, optionally its config, and nothing writable.
-#[derive(Debug, Default)]
+/// The turn of a guest that has none: an identity, perhaps a config bundle, and neither state nor
+/// transcript.
+#[derive(Default)]
 pub struct NoTurn {
     identity: Identity,
-    config: BTreeMap<String, String>,
+    config: Arc<BTreeMap<String, String>>,
+    /// What a guest is told that uses state or transcript.
+    why: Option<&'static str>,
+    /// None refuses all outbound requests.
+    requests: Option<Arc<dyn RequestLog>>,
 }
 
 impl NoTurn {
+    /// Creates the turn of a guest that may read this config.
+    pub fn new(identity: Identity, config: Arc<BTreeMap<String, String>>) -> Self {
+        Self { identity, config, ..Self::default() }
+    }
+
     /// Creates what replaces a turn that was taken away.
     pub(crate) fn after(identity: &Identity) -> Self {
         let identity = Identity { input_id: None, attempt: 0, ..identity.clone() };
-        Self { identity, config: BTreeMap::new() }
+        Self::new(identity, Arc::default())
     }
 
-    /// Creates the turn of a guest that may read its config and imports nothing else of Skep's.
-    pub(crate) fn configured(identity: Identity, config: BTreeMap<String, String>) -> Self {
-        Self { identity, config }
+    /// Sets what a guest is told that uses state or transcript.
+    #[must_use]
+    pub fn because(self, why: &'static str) -> Self {
+        Self { why: Some(why), ..self }
     }
 
-    fn refused<T>() -> Result<T, RecordError> {
-        Err(RecordError::Unavailable("there is no turn".into()))
+    /// Lets the guest send the requests that it was granted.
+    #[must_use]
+    pub fn with_requests(self, log: Arc<dyn RequestLog>) -> Self {
+        Self { requests: Some(log), ..self }
+    }
+
+    fn refused<T>(&self) -> Result<T, RecordError> {
+        Err(RecordError::Unavailable(self.why.unwrap_or("there is no turn").into()))
     }
 }
 
@@ -172,15 +188,15 @@ impl Turn for NoTurn {
     }
 
     fn state_get(&mut self, _key: &str) -> Result<Option<Vec<u8>>, RecordError> {
-        Self::refused()
+        self.refused()
     }
 
     fn state_set(&mut self, _key: &str, _value: Vec<u8>) -> Result<(), RecordError> {
-        Self::refused()
+        self.refused()
     }
 
     fn state_delete(&mut self, _key: &str) -> Result<bool, RecordError> {
-        Self::refused()
+        self.refused()
     }
 
     fn state_list(
@@ -189,22 +205,26 @@ impl Turn for NoTurn {
         _after: Option<&str>,
         _limit: usize,
     ) -> Result<Vec<String>, RecordError> {
-        Self::refused()
+        self.refused()
     }
 
     async fn emit(&mut self, _kind: &str, _type: &str, _body: Vec<u8>) -> Result<(), RecordError> {
-        Self::refused()
+        self.refused()
     }
 
     fn read(&mut self, _after: u64, _limit: usize) -> Result<TranscriptPage, RecordError> {
-        Self::refused()
+        self.refused()
+    }
+
+    fn requests(&self) -> Arc<dyn RequestLog> {
+        self.requests.clone().unwrap_or_else(|| Arc::new(Self::default()))
     }
 }
 
 #[async_trait::async_trait]
 impl RequestLog for NoTurn {
     async fn before_leaving(&self) -> Result<(), RecordError> {
-        Self::refused()
+        self.refused()
     }
 
     fn record(&self, _request: RequestRecord) {}

@@ -131,7 +131,7 @@ fn run(job: ProcessJob, prepared: ChildRun, socket: &File) -> io::Result<Done> {
         seed: job.seed,
         ..GuestSpec::default()
     };
-    let turn = Box::new(NoTurn::configured(job.identity, job.config));
+    let turn = Box::new(NoTurn::new(job.identity, Arc::new(job.config)));
     let threads = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let (slots, kill) = (CpuSlots::new(1), Arc::<KillSwitch>::default());
     // Nothing is sent without a grant, so the outbound threads never start.
