@@ -52,7 +52,8 @@ pub(crate) async fn a_key_with_another_body_is_a_conflict(trial: &Trial<'_>) {
     let spin = worker.try_send(NewInput { wait: None, ..keyed("s", "spin") }).await.unwrap();
     let other = worker.try_send(keyed("s", "echo other")).await;
     assert_eq!(other, Err(Error::Conflict(Conflict::IdempotencyKey)));
-    worker.runtime().cancel(worker.id, spin.input_id()).await.unwrap();
+    // On a machine that stalls, it may have reached its deadline.
+    let _ = worker.runtime().cancel(worker.id, spin.input_id()).await;
 }
 
 pub(crate) async fn a_key_belongs_to_one_worker(trial: &Trial<'_>) {
