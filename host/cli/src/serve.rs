@@ -97,6 +97,9 @@ async fn serve_until_stopped(arguments: ServeArgs, guest: Vec<OsString>) -> Resu
         loaded = loading => loaded?,
         _ = signals.next() => return Err(stop()),
     };
+    if let Some(why) = HttpPolicy::refusal(policy.instances, loaded.handles_several()) {
+        return Err(Failed::refused(why));
+    }
     let dirs =
         RunDirs::open(&arguments.guest, OutPlan::default(), &limits).map_err(Failed::here)?;
     let listener = TcpListener::bind(&arguments.addr).await.map_err(|error| {

@@ -160,6 +160,11 @@ impl Exchange {
         (guest.ended, guest.cost, guest.denials) = (Some(ended), cost, denials);
     }
 
+    /// Records that another request ended the instance.
+    pub(crate) fn instance_lost(&self) {
+        self.guest().why.get_or_insert(NoAnswer::Instance);
+    }
+
     /// Returns true if the guest has ended.
     pub(crate) fn has_guest_ended(&self) -> bool {
         self.guest().ended.is_some()

@@ -11,12 +11,16 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use skep_protocol::limits::OFF;
 use skep_protocol::{Error, HttpInstances, LimitName, Limits, NoAnswer};
-use skep_sandbox::{Denials, GuestAnswer, KillReason, KillSwitch};
+use skep_sandbox::{
+    CallDone, Denials, Done, Ended, GroupBounds, GroupCall, GuestAnswer, KillReason, KillSwitch,
+    RequestGroup,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use crate::answer_body::{AnswerBody, AnswerBounds};
 use crate::exchange::Exchange;
+use crate::groups::Groups;
 use crate::idle_instances::{IdleInstances, LanedInstance};
 use crate::policy::HttpPolicy;
 use crate::received_body::{self, ReceivedBody, ReceivedBodyEnd};
@@ -41,6 +45,7 @@ struct LanesState<S: InstanceSource> {
     places: Arc<Semaphore>,
     waiting: AtomicU32,
     idle: IdleInstances<S::Hold>,
+    groups: Groups,
     running: Mutex<RunningSwitches>,
 }
 
@@ -64,6 +69,7 @@ impl<S: InstanceSource> Lanes<S> {
             places: Arc::new(Semaphore::new(policy.at_once as usize)),
             waiting: AtomicU32::new(0),
             idle: IdleInstances::default(),
+            groups: Groups::default(),
             running: Mutex::default(),
         }))
     }
@@ -165,7 +171,14 @@ impl<S: InstanceSource> Lanes<S> {
         let (end, ended) = oneshot::channel();
         let (lanes, of_lane) = (self.clone(), (record.clone(), exchange.clone()));
         let lane = Lane { lanes, record: of_lane.0, exchange: of_lane.1, end, place };
-        self.0.guests.spawn(lane.run(request, to));
+        match (self.0.policy.instances, request) {
+            (HttpInstances::Concurrent, LaneRequest::Streamed(request, end)) => {
+                self.0.guests.spawn(lane.run_beside_others(request, end, to));
+            }
+            (_, request) => {
+                self.0.guests.spawn(lane.run(request, to));
+            }
+        }
         match answer.await {
             Ok(Ok(response)) => {
                 let has_body = has_body(&method, response.status());
@@ -225,6 +238,7 @@ impl<S: InstanceSource> Lanes<S> {
     /// Keeps no instance from now on. Requests in flight and those that wait go on.
     pub fn retire(&self) {
         self.0.idle.close();
+        self.0.groups.close();
     }
 
     /// Refuses further requests, also those that wait, and ends the idle instances. Requests in flight
@@ -232,6 +246,7 @@ impl<S: InstanceSource> Lanes<S> {
     pub fn close(&self) {
         self.0.places.close();
         self.0.idle.close();
+        self.0.groups.close();
     }
 
     /// Ends the requests in flight, and those that are about to begin.
@@ -326,8 +341,8 @@ impl<S: InstanceSource> Lane<S> {
         let Self { lanes, record, exchange, end, place } = self;
         let state = &lanes.0;
         let taken = match state.policy.instances {
-            HttpInstances::Fresh => None,
             HttpInstances::Serial => state.take(),
+            HttpInstances::Fresh | HttpInstances::Concurrent => None,
         };
         let mut laned = match taken {
             Some(mut laned) => {
@@ -359,19 +374,117 @@ impl<S: InstanceSource> Lane<S> {
         let returned = ended.is_ok();
         exchange.guest_ended(ended, cost, denials);
         let _ = end.send(());
-        if returned && state.may_park(&mut laned) {
-            laned.instance.take_turn();
-            let weak = Arc::downgrade(state);
-            state.idle.put(laned, move |hold, key| {
-                hold.park(Box::new(move || {
-                    if let Some(state) = weak.upgrade() {
-                        state.idle.evict(key);
-                    }
-                }));
-            });
+        if returned {
+            laned.uses_left = laned.uses_left.saturating_sub(1);
+            state.park(laned);
         }
         // The next request may take the instance that was put back.
         drop(place);
+    }
+
+    /// Handles the request in an instance that may handle others at the same time.
+    async fn run_beside_others<B>(
+        self,
+        request: Request<ReceivedBody<B>>,
+        body_end: ReceivedBodyEnd<B>,
+        to: oneshot::Sender<GuestAnswer>,
+    ) where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let (done_to, done) = oneshot::channel();
+        let call = GroupCall::new(request, to, self.exchange.kill.clone(), done_to);
+        self.lanes.assign(call);
+        match done.await {
+            Ok(done) => {
+                if done.ended.is_none() {
+                    self.exchange.instance_lost();
+                }
+                let ended = done.ended.unwrap_or(Err(Ended::Cancelled));
+                self.exchange.guest_ended(ended, done.cost, done.denials);
+            }
+            Err(_) => self.exchange.lost(),
+        }
+        drop(body_end);
+        let _ = self.end.send(());
+    }
+}
+
+impl<S: InstanceSource> Lanes<S> {
+    /// Gives a request to an instance that can handle it beside others, or to one of its own.
+    fn assign(&self, call: GroupCall) {
+        let Err(call) = self.0.groups.join(call) else { return };
+        let taken = self.0.take();
+        let bounds = GroupBounds {
+            requests: taken.as_ref().map_or_else(|| self.0.draw(), |taken| taken.uses_left),
+            first_bytes: taken.as_ref().map_or(0, |taken| taken.first_bytes),
+            growth_bytes: self.0.policy.growth_bytes,
+        };
+        let group = Arc::new(RequestGroup::new(*call, bounds));
+        self.0.groups.add(&group);
+        self.0.guests.spawn(self.clone().run_group(group, taken));
+    }
+
+    /// Runs the requests of a group in an instance, until none is left.
+    async fn run_group(self, group: Arc<RequestGroup>, taken: Option<LanedInstance<S::Hold>>) {
+        let state = &self.0;
+        let laned = self.begin_group(&group, taken).await;
+        let laned = match laned {
+            Ok((mut laned, record)) => {
+                let ended = laned.instance.respond_to_group(&group).await;
+                if ended.is_ok() {
+                    let left = group.bounds_left();
+                    (laned.uses_left, laned.first_bytes) = (left.requests, left.first_bytes);
+                }
+                state.source.put_away(record);
+                ended.is_ok().then_some(laned)
+            }
+            Err(done) => {
+                group.fail(&done);
+                None
+            }
+        };
+        state.groups.remove(&group);
+        if let Some(laned) = laned {
+            state.park(laned);
+        }
+        // No guest has seen these.
+        for call in group.take_waiting() {
+            self.assign(call);
+        }
+    }
+
+    /// Makes an instance for a group ready, and begins the record of what it writes.
+    async fn begin_group(
+        &self,
+        group: &RequestGroup,
+        taken: Option<LanedInstance<S::Hold>>,
+    ) -> Result<(LanedInstance<S::Hold>, Arc<S::Record>), CallDone> {
+        let source = &self.0.source;
+        let kill = Arc::new(KillSwitch::default());
+        let record = match source.record().await {
+            Ok(record) => Arc::new(record),
+            Err(error) => {
+                let done = Done::from(Ended::HostFault(error.to_string()));
+                return Err(done.into());
+            }
+        };
+        if let Some(mut laned) = taken {
+            laned.hold.begin(&record);
+            laned.instance.begin(record.turn(), kill);
+            return Ok((laned, record));
+        }
+        let connecting = source.connect(&record, kill.clone());
+        match group.unless_deserted(&kill, connecting).await {
+            Ok((instance, hold)) => {
+                // The group counts its requests.
+                Ok((LanedInstance { instance, hold, uses_left: 0, first_bytes: 0 }, record))
+            }
+            Err(done) => {
+                source.put_away(record);
+                Err(done.into())
+            }
+        }
     }
 }
 
@@ -398,14 +511,29 @@ impl<S: InstanceSource> LanesState<S> {
         least.saturating_add(u32::try_from(drawn).unwrap_or(0)).max(1)
     }
 
+    /// Keeps an instance whose guest has returned, if it may be used again.
+    fn park(self: &Arc<Self>, mut laned: LanedInstance<S::Hold>) {
+        if !self.may_park(&mut laned) {
+            return;
+        }
+        laned.instance.take_turn();
+        let weak = Arc::downgrade(self);
+        self.idle.put(laned, move |hold, key| {
+            hold.park(Box::new(move || {
+                if let Some(state) = weak.upgrade() {
+                    state.idle.evict(key);
+                }
+            }));
+        });
+    }
+
     /// Returns true if an instance whose guest has returned may be used again.
     fn may_park(&self, laned: &mut LanedInstance<S::Hold>) -> bool {
-        laned.uses_left = laned.uses_left.saturating_sub(1);
         let bytes = laned.instance.memory_bytes();
         if laned.first_bytes == 0 {
             laned.first_bytes = bytes;
         }
-        self.policy.instances == HttpInstances::Serial
+        self.policy.instances != HttpInstances::Fresh
             && laned.uses_left > 0
             && laned.instance.is_usable()
             && !laned.instance.is_cluttered()

@@ -10,6 +10,7 @@
 
 mod answer_body;
 mod exchange;
+mod groups;
 mod idle_instances;
 mod lanes;
 mod policy;

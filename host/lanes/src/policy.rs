@@ -7,11 +7,11 @@ use skep_protocol::{HttpInstances, HttpSpec, Limits};
 pub struct HttpPolicy {
     /// The lifetime of an instance.
     pub instances: HttpInstances,
-    /// Requests that a serial instance handles at most. Each instance draws a number between half of
-    /// it and all of it, so that instances that began together are not replaced together.
+    /// Requests that an instance handles at most, unless it is fresh. Each instance draws a number
+    /// between half of it and all of it, so that instances that began together are not replaced
+    /// together.
     pub reuse: u32,
-    /// Memory by which a serial instance may grow after its first request before it is replaced, in
-    /// bytes.
+    /// Memory by which an instance may grow after its first request before it is replaced, in bytes.
     pub growth_bytes: u64,
     /// Requests that run at once.
     pub at_once: u32,
@@ -32,6 +32,18 @@ impl HttpPolicy {
             growth_bytes: GROWTH_BYTES,
             at_once: count(limits.http_at_once).max(1),
             queue: count(limits.http_queue),
+        }
+    }
+
+    /// Returns the reason that a component cannot have these instances, if it cannot.
+    /// `handles_several` tells whether it can handle several requests at once.
+    pub const fn refusal(instances: HttpInstances, handles_several: bool) -> Option<&'static str> {
+        match instances {
+            HttpInstances::Concurrent if !handles_several => Some(
+                "its instances cannot be concurrent: it does not export wasi:http/handler@0.3, which \
+                 can handle several requests at once; use fresh or serial",
+            ),
+            _ => None,
         }
     }
 

@@ -20,7 +20,7 @@ pub trait InstanceSource: Send + Sync + 'static {
     /// head of the answer.
     fn limits(&self) -> Limits;
 
-    /// Begins the record of a request that has a place.
+    /// Begins the record of a request that has a place, or of an instance that handles several.
     async fn record(&self) -> Result<Self::Record, Error>;
 
     /// Returns true if the guest gets each body whole. Called after [`record`](Self::record).
@@ -33,6 +33,10 @@ pub trait InstanceSource: Send + Sync + 'static {
         kill: Arc<KillSwitch>,
     ) -> Result<(Instance, Self::Hold), Done>;
 
+    /// Ends the record of an instance that handled several requests at once, which had one record for
+    /// all that its guest wrote. Must not block.
+    fn put_away(&self, record: Arc<Self::Record>);
+
     /// Takes the report of a request after both the guest and the answer have ended. `record` is none
     /// if it never had a place. Must not block.
     fn ended(&self, record: Option<Arc<Self::Record>>, report: ExchangeReport);
@@ -41,7 +45,7 @@ pub trait InstanceSource: Send + Sync + 'static {
 /// The record of one request.
 #[async_trait]
 pub trait ExchangeRecord: Send + Sync + 'static {
-    /// Returns the guest's view of it. Called once.
+    /// Returns the guest's view of it. Called once at most.
     fn turn(&self) -> Box<dyn Turn>;
 
     /// Makes durable what the guest wrote until it answered. The head of the answer leaves after that.

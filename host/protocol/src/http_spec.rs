@@ -17,6 +17,8 @@ pub enum HttpInstances {
     Fresh,
     /// An instance handles one request after the other.
     Serial,
+    /// An instance handles several requests at once. Only for handlers of WASI 0.3.
+    Concurrent,
 }
 
 impl HttpInstances {
@@ -25,6 +27,7 @@ impl HttpInstances {
         match self {
             Self::Fresh => "fresh",
             Self::Serial => "serial",
+            Self::Concurrent => "concurrent",
         }
     }
 }
@@ -39,7 +42,7 @@ impl FromStr for HttpInstances {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let mut all = [Self::Fresh, Self::Serial].into_iter();
+        let mut all = [Self::Fresh, Self::Serial, Self::Concurrent].into_iter();
         all.find(|instances| instances.as_str() == text).ok_or(Invalid::Query)
     }
 }
@@ -49,17 +52,17 @@ impl FromStr for HttpInstances {
 #[serde(deny_unknown_fields)]
 pub struct HttpSpec {
     /// Lifetime of an instance. With `serial` and the limit `http_at_once` at 1, requests may write the
-    /// worker's state.
+    /// worker's state. `concurrent` needs a component that exports `wasi:http/handler@0.3`.
     #[serde(default)]
     pub instances: HttpInstances,
-    /// Requests that a serial instance handles at most, 128 by default. Each instance draws a number
-    /// between half of it and all of it, so that they are not all replaced at once.
+    /// Requests that a serial or concurrent instance handles at most, 128 by default. Each instance
+    /// draws a number between half of it and all of it, so that they are not all replaced at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reuse: Option<u32>,
 }
 
 impl HttpSpec {
-    /// Requests that a serial instance handles at most, unless the spec says otherwise.
+    /// Requests that an instance handles at most if it is used again, unless the spec says otherwise.
     pub const REUSE: u32 = 128;
 
     /// Returns true if this is the default.

@@ -30,6 +30,9 @@ pub enum NoAnswer {
     /// The guest did not answer within its deadline.
     #[error("the worker did not answer within its deadline; raise turn_deadline_ms")]
     Deadline,
+    /// Another request ended the instance that handled this one too.
+    #[error("another request ended the instance that handled this one; try again")]
+    Instance,
     /// The worker was stopped meanwhile.
     #[error("the worker was stopped before it answered; try again later")]
     Stopped,
@@ -37,7 +40,7 @@ pub enum NoAnswer {
 
 impl NoAnswer {
     /// Returns every reason, with one error.
-    pub const fn every() -> [Self; 9] {
+    pub const fn every() -> [Self; 10] {
         [
             Self::Trap,
             Self::Memory,
@@ -47,6 +50,7 @@ impl NoAnswer {
             Self::GuestError(ProxyError::INTERNAL),
             Self::Invalid,
             Self::Deadline,
+            Self::Instance,
             Self::Stopped,
         ]
     }
@@ -71,6 +75,7 @@ impl NoAnswer {
             Self::GuestError(_) => "guest_error",
             Self::Invalid => "invalid",
             Self::Deadline => "deadline",
+            Self::Instance => "instance",
             Self::Stopped => "stopped",
         }
     }

@@ -3,6 +3,7 @@
 
 pub(crate) mod calls;
 pub(crate) mod clocks;
+pub(crate) mod cost;
 pub(crate) mod denials;
 pub(crate) mod random;
 pub mod stdio;

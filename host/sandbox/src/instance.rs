@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use skep_protocol::limits::OFF;
-use skep_protocol::{Failure, LimitName, LimitSet, Payload};
+use skep_protocol::{Failure, LimitName, Payload};
 use wasmtime::component::TypedFunc;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
@@ -18,12 +18,14 @@ use wasmtime_wasi_http::p3::bindings::Service as AsyncService;
 use crate::code::engine::{Engine, Profile};
 use crate::code::loaded::Code;
 use crate::egress::Outbound;
+use crate::guest::cost::Cost;
 use crate::guest::denials::Denials;
 use crate::guest::turn::{NoTurn, Turn};
 use crate::limits::guarded::Guarded;
 use crate::limits::kill::KillSwitch;
 use crate::limits::slots::{CpuSlots, Share};
 use crate::outcome::{self, Ended};
+use crate::wasi::http::group_call::CallDone;
 use crate::wasi::lifecycle::{ConnectReason, Hooks};
 use crate::wasi::spec::GuestSpec;
 use crate::wasi::web::Web;
@@ -44,9 +46,8 @@ pub struct Instance {
     is_service: bool,
     /// The entries of the engine's table of tasks that the component itself has.
     own_tasks: usize,
-    /// The start of the turn, and its CPU time so far.
+    /// The start of the turn.
     began: Option<Instant>,
-    cpu: Duration,
     usable: bool,
 }
 
@@ -60,21 +61,6 @@ enum Body {
     Module(wasmtime::Instance),
     /// A command runs only once.
     Spent,
-}
-
-/// The resource usage of a turn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cost {
-    /// Time from start to end.
-    pub wall: Duration,
-    /// CPU time of the guest's thread, which stands still while other programs have the core.
-    pub cpu: Duration,
-    /// The instance's peak memory during the turn, in bytes.
-    pub memory_peak_bytes: u64,
-    /// Fuel used, if it is counted.
-    pub fuel: Option<u64>,
-    /// The limits that refused something to the guest, whether or not it recovered.
-    pub limits_met: LimitSet,
 }
 
 /// The end of a turn, with its usage and denials.
@@ -92,6 +78,12 @@ impl From<Ended> for Done {
     /// The end of a turn that never started.
     fn from(ended: Ended) -> Self {
         Self { ended, cost: Cost::default(), denials: Denials::default() }
+    }
+}
+
+impl From<Done> for CallDone {
+    fn from(Done { ended, cost, denials }: Done) -> Self {
+        Self { ended: Some(Err(ended)), cost, denials }
     }
 }
 
@@ -136,12 +128,20 @@ impl Instance {
         }
         let share = Arc::new(slots.share());
         let own_share = share.clone();
-        store.epoch_deadline_callback(move |store| {
+        store.epoch_deadline_callback(move |mut store| {
             if let Some(reason) = store.data().kill.reason() {
                 return Err(reason.into());
             }
-            store.data().http.send_answer();
-            Ok(match own_share.should_yield() {
+            let yields = own_share.should_yield();
+            match store.data().group.clone() {
+                Some(group) => {
+                    let used = store.data().cpu.lap();
+                    let tasks: Vec<_> = store.async_call_stack()?.collect();
+                    group.tick(&tasks, used, yields)?;
+                }
+                None => store.data().http.send_answer(),
+            }
+            Ok(match yields {
                 true => UpdateDeadline::Yield(1),
                 false => UpdateDeadline::Continue(1),
             })
@@ -155,7 +155,6 @@ impl Instance {
             is_service: matches!(code, Code::Service(_)),
             own_tasks: 0,
             began: None,
-            cpu: Duration::ZERO,
             usable: true,
         };
         instance.store.data().stderr.remember_end();
@@ -343,8 +342,9 @@ impl Instance {
     }
 
     fn reset(&mut self, kill: Arc<KillSwitch>) {
-        (self.began, self.cpu) = (None, Duration::ZERO);
+        self.began = None;
         let world = self.store.data_mut();
+        world.cpu.take();
         world.kill = kill;
         world.deadline = None;
         world.take_denials();
@@ -382,12 +382,12 @@ impl Instance {
         if world.deadline.is_none() && millis != OFF {
             world.deadline = began.checked_add(Duration::from_millis(millis));
         }
-        let kill = world.kill.clone();
+        let (kill, cpu) = (world.kill.clone(), world.cpu.clone());
         let _running = self.engine.ticker.enter(world.deadline, &kill);
         self.store.set_epoch_deadline(1);
         let mut claim = self.share.claim();
         let guest = pin!(guest(&mut self.store));
-        Guarded { guest, kill: &kill, claim: &mut claim, cpu: &mut self.cpu }.await
+        Guarded { guest, kill: &kill, claim: &mut claim, cpu: &cpu }.await
     }
 
     fn end(&mut self, error: &wasmtime::Error) -> Ended {
@@ -426,7 +426,7 @@ impl Instance {
         };
         Cost {
             wall: self.began.take().map_or(Duration::ZERO, |began| began.elapsed()),
-            cpu: std::mem::take(&mut self.cpu),
+            cpu: self.store.data().cpu.take(),
             memory_peak_bytes: self.store.data().meter.memory_peak(),
             fuel,
             limits_met: self.store.data().limits_met(),

@@ -33,12 +33,13 @@ pub use code::places::Place;
 pub use code::shortage::Shortage;
 pub use egress::{HttpAccess, OperatorSecret, Outbound, Resolver, SecretError, SystemResolver};
 pub use guest::calls::{FileCalls, FileThread};
+pub use guest::cost::Cost;
 pub use guest::denials::{Denials, Denied};
 pub use guest::stdio;
 pub use guest::turn::{
     Identity, NoTurn, RecordError, RequestLog, TranscriptEntry, TranscriptPage, Turn,
 };
-pub use instance::{Cost, Done, Instance};
+pub use instance::{Done, Instance};
 pub use limits::admission::{MemoryAdmission, UnboundedMemory};
 pub use limits::kill::{KillReason, KillSwitch};
 pub use limits::slots::Share;
@@ -51,9 +52,11 @@ pub use preflight::fit::Misfit;
 pub use preflight::interfaces;
 pub use preflight::interfaces::Wasi03;
 pub use preflight::proposals::Unoffered;
-pub use preflight::shape::{Abi, Import, Refusal, Shape};
+pub use preflight::shape::{Abi, Import, Refusal, Shape, handles_several};
 pub use sandbox::{LoadError, Sandbox, SandboxParts};
 pub use wall::{PROVE, Wall, prove};
 pub use wasi::http::answer::{GuestAnswer, GuestBody, Unanswered};
+pub use wasi::http::group_call::{CallDone, GroupCall};
+pub use wasi::http::request_group::{GroupBounds, RequestGroup};
 pub use wasi::lifecycle::ConnectReason;
 pub use wasi::spec::{GuestSpec, Mount};

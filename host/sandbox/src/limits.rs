@@ -1,6 +1,7 @@
 //! The limits on a running guest: time, CPU and memory.
 
 pub(crate) mod admission;
+pub(crate) mod cpu_meter;
 pub(crate) mod cpu_time;
 pub(crate) mod guarded;
 pub(crate) mod kill;

@@ -40,7 +40,8 @@ use tokio::sync::Semaphore;
 
 use crate::code::loaded::Loaded;
 use crate::guest::denials::Denials;
-use crate::instance::{Cost, Done};
+use crate::guest::cost::Cost;
+use crate::instance::Done;
 use crate::limits::kill::{KillReason, KillSwitch};
 use crate::limits::slots::Share;
 use crate::outcome::Ended;

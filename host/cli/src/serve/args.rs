@@ -31,11 +31,11 @@ pub(crate) struct ServeArgs {
     pub(super) addr: String,
 
     /// Lifetime of an instance: `fresh` gives each request its own, `serial` uses one again for requests
-    /// one after the other
+    /// one after the other, `concurrent` gives it several at once (only handlers of WASI 0.3)
     #[arg(long, value_name = "HOW", default_value = "fresh")]
     pub(super) instances: HttpInstances,
 
-    /// Requests that a serial instance handles at most; each instance draws a number between half of
+    /// Requests that an instance handles at most if it is used again; each instance draws a number between half of
     /// it and all of it
     #[arg(long, value_name = "N", default_value = "128", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) reuse: u32,

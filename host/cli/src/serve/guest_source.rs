@@ -103,6 +103,8 @@ impl InstanceSource for GuestSource {
         Ok((instance, ()))
     }
 
+    fn put_away(&self, _record: Arc<ServedRequest>) {}
+
     fn ended(&self, _record: Option<Arc<ServedRequest>>, report: ExchangeReport) {
         self.log.request(report);
     }

@@ -7,11 +7,12 @@ use skep_protocol::{HttpInstances, HttpSpec};
 #[derive(Args, Clone, Copy)]
 pub(super) struct HttpFlags {
     /// Lifetime of an HTTP worker's instances: `fresh` gives each request its own, `serial` uses one
-    /// again for requests one after the other [default: fresh]
+    /// again for requests one after the other, `concurrent` gives it several at once (only handlers
+    /// of WASI 0.3) [default: fresh]
     #[arg(long, value_name = "HOW")]
     instances: Option<HttpInstances>,
 
-    /// Requests that a serial instance handles at most; each instance draws a number between half of
+    /// Requests that an instance handles at most if it is used again; each instance draws a number between half of
     /// it and all of it [default: 128]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     reuse: Option<u32>,

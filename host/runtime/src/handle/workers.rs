@@ -11,7 +11,8 @@ use skep_store::record::{Standing, Transaction, WorkerRecord, WorkerWrite};
 use skep_store::{Lookup, Store, StoreError, StoreRefusal};
 use tokio::sync::oneshot;
 
-use skep_sandbox::KillReason;
+use skep_lanes::HttpPolicy;
+use skep_sandbox::{KillReason, handles_several};
 
 use super::follow;
 use super::page;
@@ -258,6 +259,10 @@ impl Embedded {
             if !name.is_per_worker() {
                 return Err(Invalid::Limit(name).into());
             }
+        }
+        let several = handles_several(&component.exports);
+        if let Some(why) = HttpPolicy::refusal(spec.http.instances, several) {
+            return Err(Error::ComponentRefused { reason: why.into() });
         }
         Ok(component.kind)
     }

@@ -91,6 +91,11 @@ impl HttpRecord {
             // The sweeper stores it, once in a while.
             state.usage_changed = true;
         }
+        self.store_rest();
+    }
+
+    /// Stores what its guest has printed.
+    pub(super) fn store_rest(self: &Arc<Self>) {
         if self.log.is_untouched() {
             return;
         }

@@ -91,7 +91,11 @@ impl InstanceSource for WorkerSource {
     async fn record(&self) -> Result<HttpRecord, Error> {
         let core = self.core.upgrade().ok_or_else(Self::busy)?;
         let worker = self.worker.upgrade().ok_or_else(Self::busy)?;
-        self.loaded(&core).await?;
+        let loaded = self.loaded(&core).await?;
+        // A rollback may have brought back a component that cannot.
+        if let Some(why) = HttpPolicy::refusal(self.policy.instances, loaded.handles_several()) {
+            return Err(Error::ComponentRefused { reason: why.into() });
+        }
         let read =
             async || guest_access::config(&core, &self.record).map_err(|error| core.fault(error));
         let config = self.config.get_or_try_init(read).await?.clone();
@@ -132,6 +136,10 @@ impl InstanceSource for WorkerSource {
         };
         let instance = core.sandbox.connect(loaded, spec, record.guest_turn(), kill).await?;
         Ok((instance, hold))
+    }
+
+    fn put_away(&self, record: Arc<HttpRecord>) {
+        record.store_rest();
     }
 
     fn ended(&self, record: Option<Arc<HttpRecord>>, report: ExchangeReport) {

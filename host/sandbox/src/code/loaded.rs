@@ -53,6 +53,12 @@ impl Loaded {
         matches!(self.code, Code::Web(_))
     }
 
+    /// Returns true if an instance can handle several HTTP requests at once, by
+    /// [`Instance::respond_to_group`](crate::Instance::respond_to_group).
+    pub fn handles_several(&self) -> bool {
+        matches!(self.code, Code::AsyncHttp(_))
+    }
+
     /// Returns true if the component can send HTTP requests.
     pub(crate) fn sends_requests(&self) -> bool {
         let mut names = self.shape.imports.iter().map(|import| &import.name.name);

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -12,10 +13,13 @@ use tokio::sync::oneshot;
 use wasmtime::Store;
 use wasmtime_wasi_http::p2::bindings::Proxy;
 
-use super::{Body, Cost, Instance, UNUSABLE};
+use super::{Body, Instance, UNUSABLE};
+use crate::guest::cost::Cost;
 use crate::limits::past::PastLimit;
 use crate::outcome::Ended;
 use crate::wasi::http::answer::{GuestAnswer, PendingAnswer};
+use crate::wasi::http::group_call::CallDone;
+use crate::wasi::http::request_group::RequestGroup;
 use crate::wasi::http::{concurrent, incoming};
 use crate::wasi::web;
 use crate::wasi::world::World;
@@ -68,6 +72,32 @@ impl Instance {
         self.body = body;
         let ended = result.map_err(|error| self.end(&error));
         (ended, self.cost())
+    }
+
+    /// Makes an HTTP guest of WASI 0.3 handle the requests of a group, until none is left. Each has
+    /// its end from the group. The result is `Ok` if nothing ended the instance.
+    pub async fn respond_to_group(&mut self, group: &Arc<RequestGroup>) -> Result<(), Ended> {
+        let body = std::mem::replace(&mut self.body, Body::Spent);
+        let ended = match &body {
+            Body::AsyncHttp(service) if self.usable => {
+                self.usable = false;
+                self.store.data_mut().group = Some(group.clone());
+                let result = self
+                    .guard(async |store| concurrent::respond_to_group(store, service, group).await)
+                    .await;
+                self.store.data_mut().group = None;
+                self.usable = result.is_ok() && !self.has_tasks();
+                result.map_err(|error| self.end(&error))
+            }
+            Body::AsyncHttp(_) => Err(Ended::HostFault(UNUSABLE.into())),
+            _ => self.cannot_respond().0,
+        };
+        self.body = body;
+        let (cost, denials) = (self.cost(), self.take_denials());
+        if let Err(ended) = &ended {
+            group.broken(CallDone { ended: Some(Err(ended.clone())), cost, denials });
+        }
+        ended
     }
 
     /// Makes an HTTP guest that takes whole bodies handle one request, whose URI has the scheme that

@@ -4,9 +4,8 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use crate::limits::cpu_time;
+use crate::limits::cpu_meter::CpuMeter;
 use crate::limits::kill::KillSwitch;
 use crate::limits::slots::Claim;
 
@@ -15,8 +14,8 @@ pub(crate) struct Guarded<'a, 's, F> {
     pub(crate) guest: Pin<&'a mut F>,
     pub(crate) kill: &'a KillSwitch,
     pub(crate) claim: &'a mut Claim<'s>,
-    /// The CPU time of the guest, which grows by that of each poll.
-    pub(crate) cpu: &'a mut Duration,
+    /// Counts the CPU time of each poll.
+    pub(crate) cpu: &'a CpuMeter,
 }
 
 impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Guarded<'_, '_, F> {
@@ -28,9 +27,9 @@ impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Guarded<'_, '_, F> {
             return Poll::Ready(Err(reason.into()));
         }
         if this.claim.poll_acquire(cx).is_ready() {
-            let before = cpu_time::of_this_thread();
+            this.cpu.resume();
             let polled = this.guest.as_mut().poll(cx);
-            *this.cpu += cpu_time::of_this_thread().saturating_sub(before);
+            this.cpu.lap();
             this.claim.release();
             if polled.is_ready() {
                 return polled;

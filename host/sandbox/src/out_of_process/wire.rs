@@ -248,7 +248,7 @@ mod tests {
     use crate::code::engine::Profile;
     use crate::guest::denials::Denials;
     use crate::guest::turn::Identity;
-    use crate::instance::Cost;
+    use crate::guest::cost::Cost;
     use crate::out_of_process::job::MountJob;
     use crate::outcome::{Crash, Ended, Frame};
     use crate::preflight::shape::Abi;

@@ -220,6 +220,12 @@ impl fmt::Display for MissingImports {
 const RUN: &str = "wasi:cli/run";
 const HANDLER: &str = "wasi:http/handler";
 
+/// Returns true if a component with these exports handles several HTTP requests at once in one
+/// instance, if it is asked to.
+pub fn handles_several(exports: &[String]) -> bool {
+    exports.iter().any(|name| InterfaceName::parse(name).matches(HANDLER, "0.3.0"))
+}
+
 /// Maximum names listed in an error.
 const SHOWN: usize = 8;
 

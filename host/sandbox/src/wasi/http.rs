@@ -8,8 +8,10 @@ mod budget;
 pub(crate) mod concurrent;
 mod concurrent_messages;
 pub(super) mod context;
+pub(crate) mod group_call;
 pub(crate) mod incoming;
 mod messages;
+pub(crate) mod request_group;
 
 use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi_http::WasiHttpCtxView;

@@ -15,10 +15,12 @@ use crate::guest::denials::{Denials, Denied};
 use crate::guest::random::Random;
 use crate::guest::stdio::{GuestInput, GuestOutput};
 use crate::guest::turn::{Identity, Turn};
+use crate::limits::cpu_meter::CpuMeter;
 use crate::limits::kill::KillSwitch;
 use crate::limits::meter::Meter;
 use crate::wasi::descriptors::Descriptors;
 use crate::wasi::http::context::HttpContext;
+use crate::wasi::http::request_group::RequestGroup;
 use crate::wasi::preview1::fds::FdTable;
 use crate::wasi::preview3::calls::CallsInFlight;
 use crate::wasi::spec::{GuestSpec, Mount};
@@ -41,9 +43,12 @@ pub(crate) struct World {
     /// The seed that the guest got, if it asked for one of WASI 0.3.
     pub(crate) insecure_seed: Option<(u64, u64)>,
     pub(crate) meter: Meter,
+    pub(crate) cpu: Arc<CpuMeter>,
     pub(crate) limits: Limits,
     pub(crate) denials: Denials,
     pub(crate) http: HttpContext,
+    /// The requests that the guest handles, if they are several.
+    pub(crate) group: Option<Arc<RequestGroup>>,
     fds: FdTable,
     pub(crate) turn: Box<dyn Turn>,
     pub(crate) kill: Arc<KillSwitch>,
@@ -101,9 +106,11 @@ impl World {
             calls: CallsInFlight::new(&spec.limits),
             descriptors: Descriptors::new(spec.limits.open_descriptors, spec.seed.is_some()),
             meter: Meter::new(&spec.limits, spec.admission),
+            cpu: Arc::default(),
             limits: spec.limits,
             denials: Denials::default(),
             http: HttpContext::new(caller, &spec.limits),
+            group: None,
             fds: FdTable::default(),
             turn,
             kill,

@@ -1,6 +1,8 @@
 //! A handler of HTTP requests of WASI 0.3, which does what the path of a request says.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use wasip3::clocks::monotonic_clock;
 use wasip3::http::client;
@@ -13,6 +15,12 @@ wasip3::http::service::export!(Web);
 
 /// The requests of this instance so far.
 static REQUESTS: AtomicU32 = AtomicU32::new(0);
+
+/// Requests that wait in this instance until another one has come.
+static MEETING: AtomicU32 = AtomicU32::new(0);
+
+/// Memory that earlier requests have left behind.
+static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 const MIB: usize = 1 << 20;
 
@@ -33,9 +41,28 @@ impl wasip3::exports::http::handler::Guest for Web {
             "/cut" => Ok(stream(vec![b"begun\n".to_vec()], Ending::Trap)),
             "/error" => Err(ErrorCode::DnsTimeout),
             "/trap" => panic!("as asked"),
-            "/spin" => loop {
-                std::hint::spin_loop();
-            },
+            "/spin" => spin(),
+            "/spin-afterwards" => {
+                spawn_local(async {
+                    monotonic_clock::wait_for(20_000_000).await;
+                    spin()
+                });
+                Ok(text("done\n".into()))
+            }
+            "/meet" => Ok(text(meet().await)),
+            "/block" => {
+                // A call of WASI 0.2, which blocks every task.
+                std::thread::sleep(Duration::from_secs(3_600));
+                Err(ErrorCode::LoopDetected)
+            }
+            "/print" => {
+                println!("printed");
+                Ok(text("printed\n".into()))
+            }
+            "/grow" => {
+                KEPT.lock().expect("no request panicked").push(vec![1; 40 * MIB]);
+                Ok(text(format!("{}\n", REQUESTS.fetch_add(1, Ordering::Relaxed) + 1)))
+            }
             "/sleep" => {
                 monotonic_clock::wait_for(u64::MAX).await;
                 Err(ErrorCode::LoopDetected)
@@ -46,6 +73,21 @@ impl wasip3::exports::http::handler::Guest for Web {
             },
         }
     }
+}
+
+fn spin() -> ! {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+/// Waits until two requests are in this instance.
+async fn meet() -> String {
+    MEETING.fetch_add(1, Ordering::Relaxed);
+    while MEETING.load(Ordering::Relaxed) < 2 {
+        monotonic_clock::wait_for(2_000_000).await;
+    }
+    "met\n".into()
 }
 
 /// The end of a streamed body.

@@ -6,6 +6,7 @@ mod foreign;
 mod kept_state;
 mod served_component;
 mod served_hostile;
+mod shared_instances;
 mod sites;
 mod whole_bodies;
 mod workers;

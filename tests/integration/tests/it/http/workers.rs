@@ -80,7 +80,7 @@ impl Bed {
     }
 }
 
-fn create(hosted: &Hosted, guest: &str, flags: &[&str]) -> String {
+pub(super) fn create(hosted: &Hosted, guest: &str, flags: &[&str]) -> String {
     let component = skep_harness::guest(guest);
     let words = ["worker", "create", component.to_str().unwrap(), "--output", "json"];
     hosted.good(&[&words[..], flags].concat()).text("worker_id")
