@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::LimitName;
+
 /// One request to an HTTP worker: the JSON body of an entry of kind `access`. It omits headers and the
 /// query, which may carry secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +21,9 @@ pub struct AccessRecord {
     pub sent_bytes: u64,
     /// Time from the request's arrival to the end of its answer, in milliseconds.
     pub wall_ms: u64,
+    /// The limit that ended the worker, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitName>,
     /// The trap, if the worker trapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trap: Option<String>,

@@ -143,6 +143,7 @@ limits! {
     http_chunk_bytes: Bytes = 64 * KIB, "bytes of a body per call";
     http_body_bytes: Bytes = GIB, "one body sent or received";
     http_wait_ms: Millis = 60_000, "one wait for a peer: to connect, to answer, between two chunks";
+    http_cpu_ms: Millis = 30_000, "CPU time of an HTTP worker after the head of one answer";
     http_at_once: Count = 32, "requests that an HTTP worker handles at once";
     http_queue: Count = 64, "requests to an HTTP worker that wait for those; further ones are answered 503";
     disk_bytes: Bytes = GIB, "file bytes added to the worker's directories";

@@ -23,6 +23,7 @@ use crate::guest::denials::Denials;
 use crate::guest::turn::{NoTurn, Turn};
 use crate::limits::guarded::Guarded;
 use crate::limits::kill::KillSwitch;
+use crate::limits::past::PastLimit;
 use crate::limits::slots::{CpuSlots, Share};
 use crate::outcome::{self, Ended};
 use crate::wasi::http::group_call::CallDone;
@@ -137,9 +138,19 @@ impl Instance {
                 Some(group) => {
                     let used = store.data().cpu.lap();
                     let tasks: Vec<_> = store.async_call_stack()?.collect();
-                    group.tick(&tasks, used, yields)?;
+                    let most = Duration::from_millis(store.data().limits.http_cpu_ms);
+                    group.tick(&tasks, used, yields, most)?;
                 }
-                None => store.data().http.send_answer(),
+                None => {
+                    let world = store.data();
+                    world.http.send_answer();
+                    if world.cpu.is_answering() {
+                        world.cpu.lap();
+                    }
+                    if world.cpu.is_past() {
+                        return Err(PastLimit(LimitName::http_cpu_ms).into());
+                    }
+                }
             }
             Ok(match yields {
                 true => UpdateDeadline::Yield(1),

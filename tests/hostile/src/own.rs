@@ -24,6 +24,7 @@ pub(crate) mod asks_the_private_network;
 pub(crate) mod asks_this_machine;
 pub(crate) mod bits_flipped_anywhere;
 pub(crate) mod comes_back_late_with_a_key;
+pub(crate) mod computes_after_its_head;
 pub(crate) mod fakes_its_report;
 pub(crate) mod fills_its_log;
 pub(crate) mod fills_its_transcript;

@@ -61,8 +61,11 @@ pub(crate) fn accessed(entry: &Entry) -> String {
 
 /// Returns the text of a request that was not answered whole.
 fn access(record: &AccessRecord) -> String {
-    let AccessRecord { method, target, status, wall_ms, trap, failure, others, .. } = record;
+    let AccessRecord { method, target, status, wall_ms, limit, trap, failure, others, .. } = record;
     let mut text = format!("{method} {target} {status}, {wall_ms} ms");
+    if let Some(limit) = limit {
+        text.push_str(&format!(", limit {limit}"));
+    }
     for why in [trap, failure].into_iter().flatten() {
         text.push_str(&format!(", {why}"));
     }

@@ -60,6 +60,7 @@ impl AccessLog {
             received_bytes: report.bytes_in,
             sent_bytes: report.bytes_out,
             wall_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
+            limit: report.limit,
             trap: report.crash.as_ref().map(|crash| neutral(&crash.message).to_string()),
             failure: report.failure.as_ref().map(shown),
             others,

@@ -53,7 +53,7 @@ impl Instance {
         let body = std::mem::replace(&mut self.body, Body::Spent);
         // Dropping this future leaves the guest in the middle of its call.
         self.usable = false;
-        let pending = PendingAnswer::new(answer);
+        let pending = PendingAnswer::new(answer, Some(self.store.data().cpu.clone()));
         let result = match &body {
             Body::Http(proxy) => {
                 self.guard(async |store| old(store, proxy, request, &pending).await).await

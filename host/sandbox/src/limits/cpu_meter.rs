@@ -3,20 +3,35 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use skep_protocol::limits::OFF;
+
 use crate::limits::cpu_time;
 
 /// Counts the CPU time of one instance.
 ///
 /// Only the thread that polls the guest uses it. It is atomic because the type has to be `Sync`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct CpuMeter {
     /// Time that was counted and not taken, in nanoseconds.
     used: AtomicU64,
     /// The clock of the thread at the last reading.
     mark: AtomicU64,
+    /// Time since the head of the guest's answer, in nanoseconds; [`OFF`] before.
+    after_head: AtomicU64,
+    most_after_head: u64,
 }
 
 impl CpuMeter {
+    /// Creates a meter. `millis` bounds the time after the head of an answer.
+    pub(crate) fn new(millis: u64) -> Self {
+        Self {
+            used: AtomicU64::new(0),
+            mark: AtomicU64::new(0),
+            after_head: AtomicU64::new(OFF),
+            most_after_head: millis.saturating_mul(1_000_000),
+        }
+    }
+
     /// Begins a poll of the guest.
     pub(crate) fn resume(&self) {
         self.mark.store(clock(), Ordering::Relaxed);
@@ -27,15 +42,71 @@ impl CpuMeter {
         let now = clock();
         let lap = now.saturating_sub(self.mark.swap(now, Ordering::Relaxed));
         self.used.fetch_add(lap, Ordering::Relaxed);
+        if self.is_answering() {
+            self.after_head.fetch_add(lap, Ordering::Relaxed);
+        }
         Duration::from_nanos(lap)
     }
 
-    /// Returns the time that was counted since the last call.
+    /// Counts the time after the head of an answer from now on, within a poll.
+    pub(crate) fn begin_answer(&self) {
+        if !self.is_answering() {
+            self.lap();
+            self.after_head.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns true if the guest has sent the head of its answer.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.after_head.load(Ordering::Relaxed) != OFF
+    }
+
+    /// Returns true if the guest has used more time after the head of its answer than it may.
+    pub(crate) fn is_past(&self) -> bool {
+        self.is_answering() && self.after_head.load(Ordering::Relaxed) > self.most_after_head
+    }
+
+    /// Returns the time that was counted since the last call, and counts anew.
     pub(crate) fn take(&self) -> Duration {
+        self.after_head.store(OFF, Ordering::Relaxed);
         Duration::from_nanos(self.used.swap(0, Ordering::Relaxed))
     }
 }
 
 fn clock() -> u64 {
     u64::try_from(cpu_time::of_this_thread().as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computes until the meter has counted this much.
+    fn compute(meter: &CpuMeter, time: Duration) {
+        let mut counted = Duration::ZERO;
+        while counted < time {
+            counted += meter.lap();
+        }
+    }
+
+    #[test]
+    fn only_the_time_after_the_head_is_bounded() {
+        let meter = CpuMeter::new(5);
+        let long = Duration::from_millis(8);
+        meter.resume();
+        compute(&meter, long);
+        assert!(!meter.is_past());
+        meter.begin_answer();
+        assert!(meter.is_answering() && !meter.is_past());
+        compute(&meter, long);
+        assert!(meter.is_past());
+        assert!(meter.take() >= 2 * long);
+        // The next request counts anew.
+        assert!(!meter.is_past() && !meter.is_answering());
+        let unbounded = CpuMeter::new(OFF);
+        unbounded.resume();
+        unbounded.begin_answer();
+        compute(&unbounded, long);
+        assert!(!unbounded.is_past());
+    }
 }

@@ -1,12 +1,15 @@
 //! A future that polls a guest only while it holds a CPU slot, and ends it when its kill switch is
-//! thrown.
+//! thrown or its CPU time is used up.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use skep_protocol::LimitName;
+
 use crate::limits::cpu_meter::CpuMeter;
 use crate::limits::kill::KillSwitch;
+use crate::limits::past::PastLimit;
 use crate::limits::slots::Claim;
 
 /// Runs `guest` under `kill` and `claim`.
@@ -33,6 +36,9 @@ impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Guarded<'_, '_, F> {
             this.claim.release();
             if polled.is_ready() {
                 return polled;
+            }
+            if this.cpu.is_past() {
+                return Poll::Ready(Err(PastLimit(LimitName::http_cpu_ms).into()));
             }
         }
         // Register for a wake-up only when pending, then check again: the switch may have been

@@ -106,7 +106,7 @@ impl World {
             calls: CallsInFlight::new(&spec.limits),
             descriptors: Descriptors::new(spec.limits.open_descriptors, spec.seed.is_some()),
             meter: Meter::new(&spec.limits, spec.admission),
-            cpu: Arc::default(),
+            cpu: Arc::new(CpuMeter::new(spec.limits.http_cpu_ms)),
             limits: spec.limits,
             denials: Denials::default(),
             http: HttpContext::new(caller, &spec.limits),

@@ -50,6 +50,7 @@ impl wasip3::exports::http::handler::Guest for Web {
                 Ok(text("done\n".into()))
             }
             "/meet" => Ok(text(meet().await)),
+            "/burn" => Ok(burn()),
             "/block" => {
                 // A call of WASI 0.2, which blocks every task.
                 std::thread::sleep(Duration::from_secs(3_600));
@@ -79,6 +80,21 @@ fn spin() -> ! {
     loop {
         std::hint::spin_loop();
     }
+}
+
+/// Answers without end, and computes before each chunk.
+fn burn() -> Response {
+    let (mut writer, reader) = wit_stream::new();
+    let (trailers, no_trailers) = wit_future::new(|| Ok(None));
+    spawn_local(async move {
+        while writer.write_all(b".".to_vec()).await.is_empty() {
+            for round in 0..200_000u32 {
+                std::hint::black_box(round);
+            }
+        }
+        drop(trailers);
+    });
+    Response::new(Fields::new(), Some(reader), no_trailers).0
 }
 
 /// Waits until two requests are in this instance.

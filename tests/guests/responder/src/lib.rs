@@ -93,6 +93,15 @@ impl Guest for Responder {
                     std::hint::spin_loop();
                 }
             }
+            "burn" => {
+                let body = head(answer, 200, &[]);
+                let stream = body.write().unwrap();
+                while stream.blocking_write_and_flush(b".").is_ok() {
+                    for round in 0..200_000u32 {
+                        std::hint::black_box(round);
+                    }
+                }
+            }
             "spin-after-end" => {
                 text(answer, 200, "done\n");
                 loop {

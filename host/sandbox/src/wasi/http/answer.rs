@@ -13,6 +13,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use skep_protocol::{Failure, NoAnswer, ProxyError};
 use tokio::sync::oneshot;
 
+use crate::limits::cpu_meter::CpuMeter;
+
 /// The body of an answer. It ends with an error if the guest did not finish it.
 pub type GuestBody = UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error>;
 
@@ -58,11 +60,14 @@ pub(crate) struct PendingAnswer(Arc<Mutex<Pending>>);
 struct Pending {
     set: Option<GuestAnswer>,
     to: Option<oneshot::Sender<GuestAnswer>>,
+    /// Counts the CPU time after the head.
+    cpu: Option<Arc<CpuMeter>>,
 }
 
 impl PendingAnswer {
-    pub(crate) fn new(to: oneshot::Sender<GuestAnswer>) -> Self {
-        Self(Arc::new(Mutex::new(Pending { set: None, to: Some(to) })))
+    /// Creates the way of an answer. `cpu` learns when it was sent.
+    pub(crate) fn new(to: oneshot::Sender<GuestAnswer>, cpu: Option<Arc<CpuMeter>>) -> Self {
+        Self(Arc::new(Mutex::new(Pending { set: None, to: Some(to), cpu })))
     }
 
     /// Takes the answer from the guest's call.
@@ -76,10 +81,18 @@ impl PendingAnswer {
         if let Some(answer) = pending.set.take()
             && let Some(to) = pending.to.take()
         {
+            if let Some(cpu) = &pending.cpu {
+                cpu.begin_answer();
+            }
             drop(pending);
             // The client may have left.
             let _ = to.send(answer);
         }
+    }
+
+    /// Returns true if the answer was sent, or no longer can be.
+    pub(super) fn is_sent(&self) -> bool {
+        self.pending().to.is_none()
     }
 
     /// Ends the wait for an answer that was not set. The guest may have kept its handle.
@@ -122,7 +135,7 @@ mod tests {
     #[test]
     fn an_answer_is_sent_once_and_only_when_set() {
         let (sender, mut receiver) = oneshot::channel();
-        let pending = PendingAnswer::new(sender);
+        let pending = PendingAnswer::new(sender, None);
         pending.send();
         assert!(receiver.try_recv().is_err());
         pending.set(Err(Unanswered::with(&ErrorCode::DnsTimeout)));

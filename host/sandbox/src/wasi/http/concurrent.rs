@@ -145,7 +145,7 @@ async fn handle(
         Ok(begun) => begun,
         Err(error) => return call.end(done(Err(failed(error))).0),
     };
-    let id = group.begun(begun.task(), call);
+    let id = group.begun(begun.task(), call, pending.clone());
     let answering = async {
         let (answer,) = handler.finish_call_concurrent(accessor, begun).await?;
         pass_on(accessor, answer, &pending).await

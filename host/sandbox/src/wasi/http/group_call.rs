@@ -61,7 +61,8 @@ impl GroupCall {
         let body = |body: B| body.map_err(|_| Error::ConnectionTerminated).boxed_unsync();
         Self {
             request: request.map(body),
-            answer: PendingAnswer::new(answer),
+            // The group counts the time of each request.
+            answer: PendingAnswer::new(answer, None),
             kill,
             began: Instant::now(),
             done,

@@ -15,10 +15,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use skep_protocol::LimitName;
 use wasmtime::component::GuestTaskId;
 
+use super::answer::PendingAnswer;
 use super::group_call::{BegunCall, CallDone, GroupCall};
 use crate::limits::kill::{KillReason, KillSwitch};
+use crate::limits::past::PastLimit;
 
 /// CPU time that the task of a request that was given up may still use.
 const GIVEN_UP: Duration = Duration::from_millis(5);
@@ -68,6 +71,9 @@ struct RunningCall {
     id: CallId,
     task: GuestTaskId,
     call: BegunCall,
+    answer: PendingAnswer,
+    /// CPU time since the head of its answer.
+    after_head: Duration,
     /// CPU time since it was given up.
     overtime: Duration,
     /// True if it was given up while another task ran, so it is not the one that blocks the guest.
@@ -213,14 +219,26 @@ impl RequestGroup {
     }
 
     /// Records that a task of the guest has begun to handle a request.
-    pub(super) fn begun(&self, task: GuestTaskId, call: BegunCall) -> CallId {
+    pub(super) fn begun(
+        &self,
+        task: GuestTaskId,
+        call: BegunCall,
+        answer: PendingAnswer,
+    ) -> CallId {
         let mut state = self.state();
         let id = CallId(state.next);
         state.next += 1;
         // The engine gives the ids of ended tasks to new ones.
         state.left.retain(|left| left.task != task);
-        let (overtime, is_innocent) = (Duration::ZERO, false);
-        state.running.push(RunningCall { id, task, call, overtime, is_innocent });
+        state.running.push(RunningCall {
+            id,
+            task,
+            call,
+            answer,
+            after_head: Duration::ZERO,
+            overtime: Duration::ZERO,
+            is_innocent: false,
+        });
         id
     }
 
@@ -267,32 +285,43 @@ impl RequestGroup {
     /// each tick of a guest that computes.
     ///
     /// # Errors
-    /// If the instance has to end, since it computes for a request that was given up.
+    /// If the instance has to end, since it computes for a request that was given up, or for one that has
+    /// used more than `most` since the head of its answer.
     pub(crate) fn tick(
         &self,
         tasks: &[GuestTaskId],
         used: Duration,
         yields: bool,
-    ) -> Result<(), KillReason> {
+        most: Duration,
+    ) -> wasmtime::Result<()> {
         let mut state = self.state();
         state.has_yielded |= yields;
         if let Some(left) = state.left.iter_mut().find(|left| tasks.contains(&left.task)) {
             left.left = left.left.saturating_sub(used);
             if left.left.is_zero() {
                 state.culprit = Some(Culprit::Left);
-                return Err(KillReason::Cancelled);
+                return Err(KillReason::Cancelled.into());
             }
         }
         for running in &mut state.running {
-            let Some(reason) = running.call.kill.reason() else { continue };
-            if !tasks.contains(&running.task) {
-                running.is_innocent = true;
-                continue;
+            let runs = tasks.contains(&running.task);
+            if runs && running.answer.is_sent() {
+                running.after_head += used;
+                if running.after_head > most {
+                    state.culprit = Some(Culprit::Running(running.id));
+                    return Err(PastLimit(LimitName::http_cpu_ms).into());
+                }
             }
-            running.overtime += used;
-            if running.overtime >= GIVEN_UP {
-                state.culprit = Some(Culprit::Running(running.id));
-                return Err(reason);
+            match running.call.kill.reason() {
+                None => {}
+                Some(_) if !runs => running.is_innocent = true,
+                Some(reason) => {
+                    running.overtime += used;
+                    if running.overtime >= GIVEN_UP {
+                        state.culprit = Some(Culprit::Running(running.id));
+                        return Err(reason.into());
+                    }
+                }
             }
         }
         Ok(())

@@ -89,6 +89,23 @@ fn an_answer_that_was_cut_off_does_not_look_whole() {
 }
 
 #[test]
+fn a_guest_that_computes_after_its_head_is_ended_by_its_budget() {
+    for target in ["/burn", "/spin-after-head"] {
+        let mut serving = Serving::start(&["--limit", "http_cpu_ms=200"]);
+        let request = request(&serving.url, "GET", target, &[], 0);
+        let cut = raw(&serving.url, request.as_bytes());
+        assert!(cut.is_none_or(|answer| !answer.is_whole), "{target}");
+        let line = serving.line();
+        assert_eq!((&line["end"], &line["limit"]), (&"reset: limit".into(), &"http_cpu_ms".into()));
+        let cpu_ms = line["cpu_ms"].as_f64().unwrap();
+        assert!((200.0..1_000.0).contains(&cpu_ms), "{target}: {line}");
+    }
+    // A stream that waits is not computing, however long it lasts.
+    let serving = Serving::start(&["--limit", "http_cpu_ms=50"]);
+    assert!(get(&serving.url, "/events/40").is(200).is_whole);
+}
+
+#[test]
 fn a_guest_whose_client_left_ends() {
     for flags in [&[][..], &["--instances", "serial"]] {
         let mut serving = Serving::start(flags);

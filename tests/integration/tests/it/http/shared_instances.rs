@@ -149,6 +149,19 @@ fn a_trap_ends_the_requests_of_its_instance_and_no_others() {
 }
 
 #[test]
+fn a_request_that_computes_after_its_head_is_ended_by_its_own_budget() {
+    let mut serving = serve(&["--limit", "http_cpu_ms=200", "--timeout", "20s"]);
+    let other = begin(&serving, "/meet");
+    let mut burning = send(&serving, "/burn");
+    read_head(&mut burning).unwrap();
+    let _ = std::io::Read::read_to_end(&mut burning, &mut Vec::new());
+    let line = line_about(&mut serving, "/burn");
+    assert_eq!((&line["end"], &line["limit"]), (&"reset: limit".into(), &"http_cpu_ms".into()));
+    assert_eq!(finish(other).is(502).json()["reason"], "instance");
+    get(&serving.url, "/").is(200);
+}
+
+#[test]
 fn an_error_of_one_request_leaves_the_others_alone() {
     let serving = serve(&["--timeout", "20s"]);
     let first = begin(&serving, "/meet");
