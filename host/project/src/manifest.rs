@@ -332,6 +332,7 @@ mod tests {
             [config]\nstep = '2'
             [grants]\nscopes = ['src::/src']\nhttp = ['https://a.example']\nsecrets = ['key']
             [limits]\nmemory_bytes = '64MiB'\nturn_deadline_ms = 500
+            [http]\ninstances = 'concurrent'\nreuse = 9\nentries = { every = 10 }
             [labels]\nteam = 'blue'
             [test]\ncommand = ['true']\nturns = 'turns'",
         );
@@ -342,6 +343,8 @@ mod tests {
             "--scope src::/src:ro --http https://a.example --secret key"
         );
         assert!(manifest.config().is_some());
+        assert_eq!(manifest.http.entries.to_string(), "every=10");
+        assert_eq!((manifest.http.instances.as_str(), manifest.http.reuse), ("concurrent", Some(9)));
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub struct AccessRecord {
     /// The failure that the worker returned, or what is wrong with its answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Similar requests since the last entry that have none of their own.
+    /// Similar requests since the last entry that have none of their own, since they came too fast.
+    /// Requests that are no sample do not count.
     pub others: u64,
 }

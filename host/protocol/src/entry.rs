@@ -118,7 +118,7 @@ entry_kinds! {
     /// JSON. Code that is found within 250 ms has no entry.
     Compiled = 18, "compiled";
     /// A request to an HTTP worker that was not answered whole, or a sample of those that were;
-    /// `label` is the reason, or `answered`. The body is an [`crate::AccessRecord`] in JSON.
+    /// `label` is the reason, `answered` or `client_left`. The body is an [`crate::AccessRecord`] in JSON.
     Access = 19, "access";
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Invalid;
+use crate::{HttpEntries, Invalid};
 
 /// The lifetime of an HTTP worker's instances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +59,9 @@ pub struct HttpSpec {
     /// draws a number between half of it and all of it, so that they are not all replaced at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reuse: Option<u32>,
+    /// Requests that have an entry in the transcript: `failures`, `all`, or `every` so-many-th.
+    #[serde(default, skip_serializing_if = "HttpEntries::is_default")]
+    pub entries: HttpEntries,
 }
 
 impl HttpSpec {

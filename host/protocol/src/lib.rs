@@ -24,7 +24,8 @@ pub mod flags;
 pub mod grant;
 pub mod handle;
 pub mod history;
-pub mod http_hop;
+pub mod http_entries;
+mod http_hop;
 mod http_message;
 mod http_spec;
 pub mod id;
@@ -90,6 +91,7 @@ pub use handle::{
 };
 pub use history::{RuntimeHistory, RuntimeSample, WorkerHistory, WorkerSample};
 pub use http_message::{BodyCut, HttpAnswer, HttpBody, HttpRequest};
+pub use http_entries::HttpEntries;
 pub use http_spec::{HttpInstances, HttpSpec};
 pub use id::{CiRunId, HostId, IdError, InputId, RuntimeId, SessionId, StepKey, TokenId, WorkerId};
 pub use input::{

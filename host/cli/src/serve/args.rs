@@ -69,6 +69,7 @@ pub(crate) struct ServeArgs {
 impl ServeArgs {
     /// Returns the policy of the instances.
     pub(super) fn policy(&self, limits: &Limits) -> HttpPolicy {
-        HttpPolicy::new(HttpSpec { instances: self.instances, reuse: Some(self.reuse) }, limits)
+        let (instances, reuse) = (self.instances, Some(self.reuse));
+        HttpPolicy::new(HttpSpec { instances, reuse, ..HttpSpec::default() }, limits)
     }
 }

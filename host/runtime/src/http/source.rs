@@ -35,7 +35,7 @@ pub(super) struct WorkerSource {
     loaded: OnceCell<Arc<Loaded>>,
     config: OnceCell<Arc<ConfigValues>>,
     denials: Arc<Mutex<DenialLog>>,
-    access: Arc<AccessLog>,
+    access: AccessLog,
 }
 
 impl WorkerSource {
@@ -54,7 +54,7 @@ impl WorkerSource {
             loaded: OnceCell::new(),
             config: OnceCell::new(),
             denials: Arc::default(),
-            access: Arc::default(),
+            access: AccessLog::new(state.record.spec.http.entries),
         }
     }
 

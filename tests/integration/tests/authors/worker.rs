@@ -60,7 +60,11 @@ impl Worker {
     /// Creates an HTTP worker whose requests may write its state.
     pub(crate) async fn of_web(guest: Guest, limits: &[(LimitName, u64)]) -> Self {
         let limits = [limits, &[(LimitName::http_at_once, 1)]].concat();
-        let http = HttpSpec { instances: HttpInstances::Serial, reuse: Some(1_000) };
+        let http = HttpSpec {
+            instances: HttpInstances::Serial,
+            reuse: Some(1_000),
+            ..HttpSpec::default()
+        };
         Self::made(guest, &limits, http).await
     }
 

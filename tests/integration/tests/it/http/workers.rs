@@ -252,6 +252,39 @@ fn the_transcript_has_output_failures_and_no_entry_for_each_request() {
 }
 
 #[test]
+fn answered_requests_have_entries_where_the_spec_asks_for_them() {
+    for (entries, expected) in [("all", 4), ("every=3", 2), ("failures", 0)] {
+        let bed = Bed::start(&["--entries", entries]);
+        for _ in 0..4 {
+            bed.get("/hello?secret").is(200);
+        }
+        bed.get("/trap").is(502);
+        bed.entry("access");
+        // The entry of the failure is the last that is written.
+        let of = |label: &str| {
+            let all = bed.entries("access");
+            all.into_iter().filter(|entry| entry["label"] == label).collect::<Vec<_>>()
+        };
+        let until = Instant::now() + Duration::from_secs(60);
+        while of("trap").is_empty() {
+            assert!(Instant::now() < until, "there is no entry of the trap");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let answered = of("answered");
+        assert_eq!(answered.len(), expected, "{entries}: {answered:?}");
+        for entry in answered {
+            let record: Value = serde_json::from_str(entry["body"].as_str().unwrap()).unwrap();
+            assert_eq!((&record["target"], &record["status"]), (&"/hello".into(), &200.into()));
+            assert_eq!((&record["sent_bytes"], &record["others"]), (&6.into(), &0.into()));
+        }
+    }
+    let bed = Bed::start(&["--entries", "all"]);
+    bed.hosted.good(&["worker", "update", &bed.worker, "--entries", "every=7"]);
+    let shown = bed.hosted.good(&["worker", "show", &bed.worker, "--output", "json"]).json();
+    assert_eq!(shown["spec"]["http"]["entries"]["every"], 7, "{shown}");
+}
+
+#[test]
 fn a_worker_of_another_kind_takes_no_requests() {
     let hosted = Hosted::start();
     let component = guest("counter");
