@@ -20,6 +20,7 @@
 //!
 //! The tests of this crate fail for a file without a case, and for a limit that no case hits.
 
+mod answers;
 mod directory;
 mod engine;
 mod handles;
@@ -39,6 +40,7 @@ pub fn everywhere() -> Vec<Case> {
 /// Returns every case once.
 pub fn all() -> Vec<Case> {
     [
+        answers::cases(),
         engine::cases(),
         handles::cases(),
         limits::cases(),

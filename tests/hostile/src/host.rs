@@ -77,7 +77,7 @@ pub(crate) fn sandbox_parts(limits: &Limits, outbound: &Outbound) -> SandboxPart
         incremental: Incremental::Off,
         limits: limits.for_any_worker(),
         outbound: outbound.clone(),
-        wasi_0_3: Wasi03::Off,
+        wasi_0_3: Wasi03::On,
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use http_body_util::BodyExt;
 use skep_harness::Server;
 use skep_protocol::{
-    BodyCut, Entry, Error, HttpRequest, ListEntries, NewInput, Payload, Sent, WorkerId,
+    AccessRecord, BodyCut, CreateWorker, Entry, EntryKind, Error, HttpInstances, HttpRequest,
+    HttpSpec, LimitChanges, LimitName, ListEntries, NewInput, Payload, Sent, WorkerId, WorkerSpec,
 };
 
 use crate::asker::{Asker, expect};
@@ -16,6 +17,7 @@ use crate::expected::Expected;
 use crate::guest::message;
 use crate::vitals::{self, Vitals};
 
+pub(crate) mod answers_without_end;
 pub(crate) mod asks_for_the_clouds_metadata;
 pub(crate) mod asks_for_too_many_connections;
 pub(crate) mod asks_ten_thousand_times_at_once;
@@ -41,6 +43,7 @@ pub(crate) mod is_never_answered;
 pub(crate) mod is_redirected_inside;
 pub(crate) mod leaves_too_large_an_output;
 pub(crate) mod leaves_too_many_outputs;
+pub(crate) mod never_answers;
 pub(crate) mod never_drops_bodies;
 pub(crate) mod never_drops_fields;
 pub(crate) mod removed_while_it_loops;
@@ -54,6 +57,7 @@ pub(crate) mod spins_in_its_step;
 pub(crate) mod stopped_while_it_loops;
 pub(crate) mod stores_more_than_there_is_room;
 pub(crate) mod takes_the_host_down_with_it;
+pub(crate) mod traps_in_mid_stream;
 pub(crate) mod truncated_anywhere;
 pub(crate) mod waits_for_stdin_that_never_comes;
 pub(crate) mod wraps_an_address_in_another;
@@ -92,6 +96,48 @@ async fn http_worker(
     let wasm = std::fs::read(crate::guest::built(guest)).unwrap();
     let component = bed.put(wasm).await.unwrap();
     bed.worker(component, &case).await
+}
+
+/// Creates workers whose guests do what the path of a request says, with these limits: one of
+/// WASI 0.2, and one of 0.3 for each kind of instances.
+async fn handlers(bed: &Bed, limits: &[(LimitName, u64)]) -> Vec<WorkerId> {
+    let mut workers = vec![responder(bed, limits).await];
+    let wasm = std::fs::read(crate::guest::built("concurrent_web")).unwrap();
+    let component = bed.put(wasm).await.unwrap();
+    for instances in [HttpInstances::Fresh, HttpInstances::Serial, HttpInstances::Concurrent] {
+        let spec = WorkerSpec {
+            limits: LimitChanges(limits.iter().copied().collect()),
+            http: HttpSpec { instances, ..HttpSpec::default() },
+            ..WorkerSpec::new(component)
+        };
+        let request = CreateWorker { worker_id: None, spec };
+        workers.push(bed.runtime().create(request).await.unwrap().item.worker_id);
+    }
+    workers
+}
+
+/// Waits for the first entry about a request, and returns its reason with its record.
+async fn access(bed: &Bed, worker: WorkerId) -> Result<(String, AccessRecord), String> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let entries = entries(bed, worker).await;
+        if let Some(entry) = entries.iter().find(|entry| entry.kind == EntryKind::Access) {
+            let record = serde_json::from_slice(&entry.payload.body).unwrap();
+            return Ok((entry.label.clone().unwrap_or_default(), record));
+        }
+        expect("an entry about the request", Instant::now() < until, worker)?;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Returns the end that all have in common.
+fn common(ends: Vec<End>) -> End {
+    let mut ends = ends.into_iter();
+    let first = ends.next().unwrap_or(End::Wrong("there is no end".into()));
+    match ends.find(|end| std::mem::discriminant(end) != std::mem::discriminant(&first)) {
+        Some(other) => End::Wrong(format!("{first:?}, and {other:?}")),
+        None => first,
+    }
 }
 
 /// Sends an HTTP worker a request, reads the whole answer, and returns its status.

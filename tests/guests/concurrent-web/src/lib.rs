@@ -38,7 +38,7 @@ impl wasip3::exports::http::handler::Guest for Web {
             "/exact" => Ok(exact()),
             "/large" => Ok(stream(vec![vec![b'x'; MIB]; 4], Ending::Well)),
             "/ticks" => Ok(stream(vec![b"tick\n".to_vec(); 3], Ending::Slowly)),
-            "/cut" => Ok(stream(vec![b"begun\n".to_vec()], Ending::Trap)),
+            "/cut" | "/trap-after-head" => Ok(stream(vec![b"begun\n".to_vec()], Ending::Trap)),
             "/error" => Err(ErrorCode::DnsTimeout),
             "/trap" => panic!("as asked"),
             "/spin" => spin(),
@@ -64,7 +64,7 @@ impl wasip3::exports::http::handler::Guest for Web {
                 KEPT.lock().expect("no request panicked").push(vec![1; 40 * MIB]);
                 Ok(text(format!("{}\n", REQUESTS.fetch_add(1, Ordering::Relaxed) + 1)))
             }
-            "/sleep" => {
+            "/sleep" | "/sleep/3600000" => {
                 monotonic_clock::wait_for(u64::MAX).await;
                 Err(ErrorCode::LoopDetected)
             }

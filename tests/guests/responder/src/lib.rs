@@ -102,6 +102,10 @@ impl Guest for Responder {
                     }
                 }
             }
+            "block" => {
+                std::thread::sleep(std::time::Duration::from_secs(3_600));
+                text(answer, 200, "awake\n");
+            }
             "spin-after-end" => {
                 text(answer, 200, "done\n");
                 loop {

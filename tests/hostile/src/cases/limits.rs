@@ -62,9 +62,6 @@ fn callers() -> Vec<Case> {
         Case::own("has_more_requests_than_may_wait", own::has_more_requests_than_may_wait::run, {
             Limit(LimitName::http_queue)
         }),
-        Case::own("computes_after_its_head", own::computes_after_its_head::run, {
-            Limit(LimitName::http_cpu_ms)
-        }),
         Case::own("fills_its_log", own::fills_its_log::run, {
             Limit(LimitName::log_bytes_per_turn)
         }),
