@@ -1507,6 +1507,16 @@ export interface components {
             status: components["schemas"]["Status"];
         };
         /**
+         * @description The requests to an HTTP worker that have an entry in its transcript.
+         *
+         *     Entries are bounded: those of failures to one a second, those of other requests to 100 a second. The
+         *     next entry counts those that were left out.
+         */
+        HttpEntries: "failures" | "all" | {
+            /** Format: uint32 */
+            every: number;
+        };
+        /**
          * @description A grant of HTTP requests.
          *
          *     As text: `https://api.example.com`, `http://127.0.0.1:8080`, `GET,HEAD https://*.example.com`,
@@ -1531,19 +1541,21 @@ export interface components {
             scheme: components["schemas"]["Scheme"];
         };
         /** @description The lifetime of an HTTP worker's instances. */
-        HttpInstances: "fresh" | "serial";
+        HttpInstances: "fresh" | "serial" | "concurrent";
         /** @description How an HTTP worker's instances are used. Other kinds of workers ignore it. */
         HttpSpec: {
+            /** @description Requests that have an entry in the transcript: `failures`, `all`, or `every` so-many-th. */
+            entries?: components["schemas"]["HttpEntries"];
             /**
              * @description Lifetime of an instance. With `serial` and the limit `http_at_once` at 1, requests may write the
-             *     worker's state.
+             *     worker's state. `concurrent` needs a component that exports `wasi:http/handler@0.3`.
              * @default fresh
              */
             instances: components["schemas"]["HttpInstances"];
             /**
              * Format: uint32
-             * @description Requests that a serial instance handles at most, 128 by default. Each instance draws a number
-             *     between half of it and all of it, so that they are not all replaced at once.
+             * @description Requests that a serial or concurrent instance handles at most, 128 by default. Each instance
+             *     draws a number between half of it and all of it, so that they are not all replaced at once.
              */
             reuse?: number | null;
         };
@@ -1672,6 +1684,8 @@ export interface components {
             /** Format: uint64 */
             http_chunk_bytes?: number;
             /** Format: uint64 */
+            http_cpu_ms?: number;
+            /** Format: uint64 */
             http_header_bytes?: number;
             /** Format: uint64 */
             http_queue?: number;
@@ -1722,7 +1736,7 @@ export interface components {
          * @description The name of a limit.
          * @enum {string}
          */
-        LimitName: "memory_bytes" | "table_elements" | "core_instances" | "memories" | "tables" | "wasm_stack_bytes" | "turn_deadline_ms" | "fuel" | "component_bytes" | "declared_locals" | "compile_memory_bytes" | "compile_cpu_ms" | "compile_wall_ms" | "host_resources" | "component_handles" | "hostcall_bytes" | "random_bytes_per_call" | "open_descriptors" | "outbound_connections" | "http_header_bytes" | "http_chunk_bytes" | "http_body_bytes" | "http_wait_ms" | "http_at_once" | "http_queue" | "disk_bytes" | "disk_entries" | "input_bytes" | "output_bytes" | "event_bytes" | "events_per_turn" | "state_bytes" | "state_changes_per_turn" | "log_bytes_per_turn" | "log_lines_per_turn" | "mailbox_inputs" | "mailbox_bytes" | "transcript_bytes" | "attempts_per_input" | "idempotency_keys" | "idempotency_ms";
+        LimitName: "memory_bytes" | "table_elements" | "core_instances" | "memories" | "tables" | "wasm_stack_bytes" | "turn_deadline_ms" | "fuel" | "component_bytes" | "declared_locals" | "compile_memory_bytes" | "compile_cpu_ms" | "compile_wall_ms" | "host_resources" | "component_handles" | "hostcall_bytes" | "random_bytes_per_call" | "open_descriptors" | "outbound_connections" | "http_header_bytes" | "http_chunk_bytes" | "http_body_bytes" | "http_wait_ms" | "http_cpu_ms" | "http_at_once" | "http_queue" | "disk_bytes" | "disk_entries" | "input_bytes" | "output_bytes" | "event_bytes" | "events_per_turn" | "state_bytes" | "state_changes_per_turn" | "log_bytes_per_turn" | "log_lines_per_turn" | "mailbox_inputs" | "mailbox_bytes" | "transcript_bytes" | "attempts_per_input" | "idempotency_keys" | "idempotency_ms";
         /** @description The public view of a limit. */
         LimitView: {
             /**
@@ -4376,6 +4390,8 @@ export interface operations {
                             /** Format: uint64 */
                             http_chunk_bytes?: number;
                             /** Format: uint64 */
+                            http_cpu_ms?: number;
+                            /** Format: uint64 */
                             http_header_bytes?: number;
                             /** Format: uint64 */
                             http_queue?: number;
@@ -4761,16 +4777,21 @@ export interface operations {
                     };
                     /** @description How an HTTP worker's instances are used. */
                     http?: {
+                        /** @description Requests that have an entry in the transcript: `failures`, `all`, or `every` so-many-th. */
+                        entries?: "failures" | "all" | {
+                            /** Format: uint32 */
+                            every: number;
+                        };
                         /**
                          * @description Lifetime of an instance. With `serial` and the limit `http_at_once` at 1, requests may write the
-                         *     worker's state.
+                         *     worker's state. `concurrent` needs a component that exports `wasi:http/handler@0.3`.
                          * @default fresh
                          */
-                        instances?: "fresh" | "serial";
+                        instances?: "fresh" | "serial" | "concurrent";
                         /**
                          * Format: uint32
-                         * @description Requests that a serial instance handles at most, 128 by default. Each instance draws a number
-                         *     between half of it and all of it, so that they are not all replaced at once.
+                         * @description Requests that a serial or concurrent instance handles at most, 128 by default. Each instance
+                         *     draws a number between half of it and all of it, so that they are not all replaced at once.
                          */
                         reuse?: number | null;
                     };
@@ -4822,6 +4843,8 @@ export interface operations {
                         http_body_bytes?: number;
                         /** Format: uint64 */
                         http_chunk_bytes?: number;
+                        /** Format: uint64 */
+                        http_cpu_ms?: number;
                         /** Format: uint64 */
                         http_header_bytes?: number;
                         /** Format: uint64 */
@@ -5097,16 +5120,21 @@ export interface operations {
                     } | null;
                     /** @description New use of an HTTP worker's instances. Takes effect from the next request on. */
                     http?: {
+                        /** @description Requests that have an entry in the transcript: `failures`, `all`, or `every` so-many-th. */
+                        entries?: "failures" | "all" | {
+                            /** Format: uint32 */
+                            every: number;
+                        };
                         /**
                          * @description Lifetime of an instance. With `serial` and the limit `http_at_once` at 1, requests may write the
-                         *     worker's state.
+                         *     worker's state. `concurrent` needs a component that exports `wasi:http/handler@0.3`.
                          * @default fresh
                          */
-                        instances?: "fresh" | "serial";
+                        instances?: "fresh" | "serial" | "concurrent";
                         /**
                          * Format: uint32
-                         * @description Requests that a serial instance handles at most, 128 by default. Each instance draws a number
-                         *     between half of it and all of it, so that they are not all replaced at once.
+                         * @description Requests that a serial or concurrent instance handles at most, 128 by default. Each instance
+                         *     draws a number between half of it and all of it, so that they are not all replaced at once.
                          */
                         reuse?: number | null;
                     } | null;
@@ -5155,6 +5183,8 @@ export interface operations {
                         http_body_bytes?: number;
                         /** Format: uint64 */
                         http_chunk_bytes?: number;
+                        /** Format: uint64 */
+                        http_cpu_ms?: number;
                         /** Format: uint64 */
                         http_header_bytes?: number;
                         /** Format: uint64 */
@@ -5243,6 +5273,8 @@ export interface operations {
                         http_body_bytes?: number;
                         /** Format: uint64 */
                         http_chunk_bytes?: number;
+                        /** Format: uint64 */
+                        http_cpu_ms?: number;
                         /** Format: uint64 */
                         http_header_bytes?: number;
                         /** Format: uint64 */
@@ -5806,6 +5838,8 @@ export interface operations {
                         http_body_bytes?: number;
                         /** Format: uint64 */
                         http_chunk_bytes?: number;
+                        /** Format: uint64 */
+                        http_cpu_ms?: number;
                         /** Format: uint64 */
                         http_header_bytes?: number;
                         /** Format: uint64 */
