@@ -173,7 +173,7 @@ impl<S: InstanceSource> Lanes<S> {
         let lane = Lane { lanes, record: of_lane.0, exchange: of_lane.1, end, place };
         match (self.0.policy.instances, request) {
             (HttpInstances::Concurrent, LaneRequest::Streamed(request, end)) => {
-                self.0.guests.spawn(lane.run_beside_others(request, end, to));
+                lane.run_beside_others(request, end, to);
             }
             (_, request) => {
                 self.0.guests.spawn(lane.run(request, to));
@@ -383,7 +383,7 @@ impl<S: InstanceSource> Lane<S> {
     }
 
     /// Handles the request in an instance that may handle others at the same time.
-    async fn run_beside_others<B>(
+    fn run_beside_others<B>(
         self,
         request: Request<ReceivedBody<B>>,
         body_end: ReceivedBodyEnd<B>,
@@ -392,21 +392,18 @@ impl<S: InstanceSource> Lane<S> {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let (done_to, done) = oneshot::channel();
-        let call = GroupCall::new(request, to, self.exchange.kill.clone(), done_to);
-        self.lanes.assign(call);
-        match done.await {
-            Ok(done) => {
-                if done.ended.is_none() {
-                    self.exchange.instance_lost();
-                }
-                let ended = done.ended.unwrap_or(Err(Ended::Cancelled));
-                self.exchange.guest_ended(ended, done.cost, done.denials);
+        let Self { lanes, record, exchange, end, place } = self;
+        let kill = exchange.kill.clone();
+        let done = move |CallDone { ended, cost, denials }| {
+            drop(body_end);
+            if ended.is_none() {
+                exchange.instance_lost();
             }
-            Err(_) => self.exchange.lost(),
-        }
-        drop(body_end);
-        let _ = self.end.send(());
+            exchange.guest_ended(ended.unwrap_or(Err(Ended::Cancelled)), cost, denials);
+            let _ = end.send(());
+            drop((record, place));
+        };
+        lanes.assign(GroupCall::new(request, to, kill, done));
     }
 }
 

@@ -344,7 +344,10 @@ mod tests {
         );
         assert!(manifest.config().is_some());
         assert_eq!(manifest.http.entries.to_string(), "every=10");
-        assert_eq!((manifest.http.instances.as_str(), manifest.http.reuse), ("concurrent", Some(9)));
+        assert_eq!(
+            (manifest.http.instances.as_str(), manifest.http.reuse),
+            ("concurrent", Some(9))
+        );
     }
 
     #[test]

@@ -90,8 +90,8 @@ pub use handle::{
     Workers,
 };
 pub use history::{RuntimeHistory, RuntimeSample, WorkerHistory, WorkerSample};
-pub use http_message::{BodyCut, HttpAnswer, HttpBody, HttpRequest};
 pub use http_entries::HttpEntries;
+pub use http_message::{BodyCut, HttpAnswer, HttpBody, HttpRequest};
 pub use http_spec::{HttpInstances, HttpSpec};
 pub use id::{CiRunId, HostId, IdError, InputId, RuntimeId, SessionId, StepKey, TokenId, WorkerId};
 pub use input::{

@@ -39,8 +39,8 @@ use skep_protocol::limits::OFF;
 use tokio::sync::Semaphore;
 
 use crate::code::loaded::Loaded;
-use crate::guest::denials::Denials;
 use crate::guest::cost::Cost;
+use crate::guest::denials::Denials;
 use crate::instance::Done;
 use crate::limits::kill::{KillReason, KillSwitch};
 use crate::limits::slots::Share;

@@ -82,8 +82,11 @@ impl Instance {
             Body::AsyncHttp(service) if self.usable => {
                 self.usable = false;
                 self.store.data_mut().group = Some(group.clone());
+                let own_tasks = self.own_tasks;
                 let result = self
-                    .guard(async |store| concurrent::respond_to_group(store, service, group).await)
+                    .guard(async |store| {
+                        concurrent::respond_to_group(store, service, group, own_tasks).await
+                    })
                     .await;
                 self.store.data_mut().group = None;
                 self.usable = result.is_ok() && !self.has_tasks();

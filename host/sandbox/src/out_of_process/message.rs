@@ -16,9 +16,9 @@ use skep_scope::DiskUsage;
 
 use super::job::{MountJob, ProcessJob};
 use crate::code::engine::Profile;
+use crate::guest::cost::Cost;
 use crate::guest::denials::{Denials, Denied};
 use crate::guest::turn::Identity;
-use crate::guest::cost::Cost;
 use crate::instance::Done;
 use crate::outcome::{Crash, Ended, Frame};
 use crate::preflight::interfaces::OFFERS;

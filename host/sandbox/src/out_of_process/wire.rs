@@ -246,9 +246,9 @@ mod tests {
     use super::message::{FRAMES, TEXT};
     use super::*;
     use crate::code::engine::Profile;
+    use crate::guest::cost::Cost;
     use crate::guest::denials::Denials;
     use crate::guest::turn::Identity;
-    use crate::guest::cost::Cost;
     use crate::out_of_process::job::MountJob;
     use crate::outcome::{Crash, Ended, Frame};
     use crate::preflight::shape::Abi;

@@ -33,6 +33,9 @@ use crate::wasi::world::World;
 /// Time for which a guest may block all its tasks once a request was given up that may be the cause.
 const BLOCKED: Duration = Duration::from_millis(10);
 
+/// Time that tasks get to end after the last request of a group.
+const LINGER: Duration = Duration::from_millis(50);
+
 /// Calls the handler with a request, and runs the guest until its answer has ended. What it does
 /// afterwards is cut.
 ///
@@ -59,7 +62,8 @@ where
     answered.await?
 }
 
-/// Calls the handler with each request of a group, and runs the guest until none is left.
+/// Calls the handler with each request of a group, and runs the guest until none is left, nor a task of
+/// one. `own_tasks` is what the engine's table of tasks has without requests.
 ///
 /// # Errors
 /// Those that end the guest, with the requests that are left in the group.
@@ -67,19 +71,30 @@ pub(crate) async fn respond_to_group(
     store: &mut Store<World>,
     service: &Service,
     group: &RequestGroup,
+    own_tasks: usize,
 ) -> wasmtime::Result<()> {
     let mut all = pin!(store.run_concurrent(async |accessor| {
         let mut running = FuturesUnordered::new();
+        let mut linger = None;
         poll_fn(|cx| {
             loop {
                 while let Some(call) = group.next(cx) {
+                    linger = None;
                     running.push(handle(accessor, service, group, call));
                 }
                 match running.poll_next_unpin(cx) {
-                    Poll::Ready(Some(())) => {}
-                    Poll::Ready(None) if group.end_if_empty() => return Poll::Ready(()),
+                    Poll::Ready(Some(())) => continue,
                     Poll::Ready(None) => {}
                     Poll::Pending => return Poll::Pending,
+                }
+                let tasks =
+                    accessor.with(|mut store| store.as_context_mut().concurrent_state_table_size());
+                let linger = linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+                if tasks > own_tasks && linger.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                if group.end_if_empty() {
+                    return Poll::Ready(());
                 }
             }
         })
@@ -134,7 +149,10 @@ async fn handle(
                 fuel: None,
                 limits_met: world.limits_met(),
             };
-            (CallDone { ended: Some(ended), cost, denials: world.take_denials() }, world.meter.memory_used())
+            (
+                CallDone { ended: Some(ended), cost, denials: world.take_denials() },
+                world.meter.memory_used(),
+            )
         })
     };
     // What goes wrong with one request, other than in the guest, leaves the others alone.

@@ -23,8 +23,11 @@ pub struct GroupCall {
     pub(super) answer: PendingAnswer,
     pub(super) kill: Arc<KillSwitch>,
     pub(super) began: Instant,
-    done: oneshot::Sender<CallDone>,
+    done: OnDone,
 }
+
+/// Takes the end of a request.
+type OnDone = Box<dyn FnOnce(CallDone) + Send>;
 
 /// The end of a request that a guest handled beside others.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,17 +44,18 @@ pub struct CallDone {
 /// The parts of a request that a guest has begun to handle.
 pub(super) struct BegunCall {
     pub(super) kill: Arc<KillSwitch>,
-    done: oneshot::Sender<CallDone>,
+    done: OnDone,
 }
 
 impl GroupCall {
     /// Creates a call for a request whose URI has the scheme that its client used. `kill` gives it up;
-    /// `answer` gets the answer while the guest still runs, and `done` the end.
+    /// `answer` gets the answer while the guest still runs, and `done` the end, before anything of an
+    /// instance that has ended is dropped. `done` must not block.
     pub fn new<B>(
         request: Request<B>,
         answer: oneshot::Sender<GuestAnswer>,
         kill: Arc<KillSwitch>,
-        done: oneshot::Sender<CallDone>,
+        done: impl FnOnce(CallDone) + Send + 'static,
     ) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -65,7 +69,7 @@ impl GroupCall {
             answer: PendingAnswer::new(answer, None),
             kill,
             began: Instant::now(),
-            done,
+            done: Box::new(done),
         }
     }
 
@@ -77,14 +81,13 @@ impl GroupCall {
     /// Ends the call before its guest has begun to handle it.
     pub(super) fn end(self, done: CallDone) {
         self.answer.close();
-        // The host may be shutting down.
-        let _ = self.done.send(done);
+        (self.done)(done);
     }
 }
 
 impl BegunCall {
     pub(super) fn end(self, done: CallDone) {
-        let _ = self.done.send(done);
+        (self.done)(done);
     }
 }
 

@@ -1,9 +1,8 @@
 //! The requests that one guest of WASI 0.3 handles at once.
 //!
 //! The engine cannot cancel one task of a guest. A request that is given up leaves its task in the
-//! instance, which then takes no more requests. The task may go on while it waits. As soon as it
-//! computes for long, the instance ends, with the requests that are still in it: a client that leaves
-//! must not leave a spinning guest behind.
+//! instance, where it may wait, or end by itself. As soon as it computes for long, the instance ends,
+//! with the requests that are still in it: a client that leaves must not leave a spinning guest behind.
 //!
 //! The tasks of a guest take turns. While one computes, the others stand still, so that further
 //! requests go to another instance.
@@ -24,7 +23,11 @@ use crate::limits::kill::{KillReason, KillSwitch};
 use crate::limits::past::PastLimit;
 
 /// CPU time that the task of a request that was given up may still use.
-const GIVEN_UP: Duration = Duration::from_millis(5);
+const GIVEN_UP: Duration = Duration::from_millis(10);
+
+/// Requests that may be given up before the instance takes no more. Each may have left a task that waits
+/// for ever.
+const MOST_GIVEN_UP: u32 = 16;
 
 /// CPU time that a task may still use when its answer has ended.
 const AFTERWARDS: Duration = Duration::from_millis(250);
@@ -53,6 +56,7 @@ struct GroupState {
     left: Vec<LeftTask>,
     next: u64,
     requests_left: u32,
+    given_up: u32,
     first_bytes: u64,
     is_open: bool,
     /// True while the guest is polled, or is about to be.
@@ -108,6 +112,7 @@ impl RequestGroup {
             left: Vec::new(),
             next: 0,
             requests_left,
+            given_up: 0,
             first_bytes,
             is_open: requests_left > 0,
             computes: false,
@@ -253,7 +258,9 @@ impl RequestGroup {
         if state.first_bytes == 0 {
             state.first_bytes = memory_bytes;
         }
-        if !is_whole || memory_bytes.saturating_sub(state.first_bytes) > self.growth_bytes {
+        state.given_up += u32::from(!is_whole);
+        let has_given_up = state.given_up >= MOST_GIVEN_UP;
+        if has_given_up || memory_bytes.saturating_sub(state.first_bytes) > self.growth_bytes {
             state.is_open = false;
         }
         drop(state);
@@ -348,5 +355,84 @@ impl RequestGroup {
 
     fn state(&self) -> MutexGuard<'_, GroupState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use bytes::Bytes;
+    use http::Request;
+    use http_body_util::Empty;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::outcome::Ended;
+
+    fn call(ended: &Arc<AtomicU32>) -> GroupCall {
+        let ended = ended.clone();
+        let done = move |_| {
+            ended.fetch_add(1, Ordering::Relaxed);
+        };
+        let request = Request::new(Empty::<Bytes>::new());
+        GroupCall::new(request, oneshot::channel().0, Arc::default(), done)
+    }
+
+    fn group(requests: u32, ended: &Arc<AtomicU32>) -> RequestGroup {
+        let bounds = GroupBounds { requests, first_bytes: 0, growth_bytes: 0 };
+        RequestGroup::new(call(ended), bounds)
+    }
+
+    #[test]
+    fn a_group_takes_so_many_requests_and_none_when_closed() {
+        let ended = Arc::default();
+        let few = group(3, &ended);
+        assert!(few.join(call(&ended)).is_ok() && few.join(call(&ended)).is_ok());
+        assert!(few.join(call(&ended)).is_err());
+        assert_eq!(few.bounds_left().requests, 0);
+        let closed = group(3, &ended);
+        closed.close();
+        assert!(closed.join(call(&ended)).is_err());
+        let done = CallDone::without_cost(Some(Err(Ended::Cancelled)));
+        few.fail(&done);
+        assert_eq!(ended.load(Ordering::Relaxed), 3, "each has its end");
+    }
+
+    #[test]
+    fn a_guest_that_computes_or_is_blocked_gets_no_further_request() {
+        let ended = Arc::default();
+        let group = group(100, &ended);
+        let mut cx = Context::from_waker(Waker::noop());
+        group.polls();
+        assert!(group.next(&mut cx).is_some() && group.next(&mut cx).is_none());
+        assert!(group.join(call(&ended)).is_err(), "it computes");
+        assert_eq!(group.waits(), None);
+        assert!(group.join(call(&ended)).is_ok(), "it waits");
+        assert!(group.join(call(&ended)).is_err(), "it may compute for that one");
+        // Its task is polled, and the engine polls nothing within its loop.
+        group.polls();
+        assert_eq!(group.waits(), None);
+        assert!(group.join(call(&ended)).is_err(), "it is blocked");
+        group.polls();
+        assert!(group.next(&mut cx).is_some() && group.next(&mut cx).is_none());
+        group.waits();
+        assert!(group.join(call(&ended)).is_ok(), "it goes on");
+        assert!(!group.end_if_empty() && group.next(&mut cx).is_some() && group.end_if_empty());
+        group.waits();
+        assert!(group.join(call(&ended)).is_err(), "it has ended");
+    }
+
+    #[test]
+    fn a_request_that_was_given_up_does_not_reach_the_guest() {
+        let ended = Arc::default();
+        let first = call(&ended);
+        first.kill.throw(KillReason::Cancelled);
+        let bounds = GroupBounds { requests: 1, first_bytes: 0, growth_bytes: 0 };
+        let group = RequestGroup::new(first, bounds);
+        group.polls();
+        assert!(group.next(&mut Context::from_waker(Waker::noop())).is_none());
+        assert_eq!(ended.load(Ordering::Relaxed), 1);
     }
 }

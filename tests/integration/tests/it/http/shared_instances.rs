@@ -82,6 +82,12 @@ fn an_instance_is_replaced_after_its_last_request_or_when_it_has_grown() {
     // A request that comes before the instance waits has one of its own.
     let many = counts(&["--reuse", "1000000"], "/count");
     assert!(many.iter().any(|count| *count > 3), "{many:?}");
+    let serving = serve(&["--reuse", "1000000"]);
+    for expected in 1..4 {
+        // Between two requests the instance is put aside.
+        assert_eq!(number(&get(&serving.url, "/count")), expected);
+        std::thread::sleep(Duration::from_millis(200));
+    }
     let few = counts(&["--reuse", "4"], "/count");
     assert!(few.iter().all(|count| *count <= 4), "{few:?}");
     let grown = counts(&["--reuse", "1000000"], "/grow");
@@ -95,10 +101,23 @@ fn one_client_that_leaves_ends_its_own_request_alone() {
     drop(begin(&serving, "/sleep"));
     let line = line_about(&mut serving, "/sleep");
     assert_eq!(line["end"], "client left");
-    // The instance takes no other, because the engine cannot end the task that sleeps.
-    assert_eq!(number(&get(&serving.url, "/count").is(200)), 1);
-    drop(stays);
-    assert_eq!(line_about(&mut serving, "/meet")["end"], "client left");
+    // The task that sleeps stays in the instance, which goes on.
+    assert_eq!(get(&serving.url, "/meet").is(200).text(), "met\n");
+    assert_eq!(finish(stays).is(200).text(), "met\n");
+}
+
+#[test]
+fn an_instance_takes_no_more_requests_after_many_were_given_up() {
+    let serving = serve(&["--timeout", "4s", "--reuse", "1000000"]);
+    let stays = begin(&serving, "/meet");
+    for _ in 0..24 {
+        let leaves = send(&serving, "/sleep");
+        std::thread::sleep(Duration::from_millis(20));
+        drop(leaves);
+    }
+    // It would meet the first in the same instance.
+    get(&serving.url, "/meet").is(504);
+    finish(stays).is(504);
 }
 
 #[test]

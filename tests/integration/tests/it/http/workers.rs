@@ -281,7 +281,7 @@ fn answered_requests_have_entries_where_the_spec_asks_for_them() {
     let bed = Bed::start(&["--entries", "all"]);
     bed.hosted.good(&["worker", "update", &bed.worker, "--entries", "every=7"]);
     let shown = bed.hosted.good(&["worker", "show", &bed.worker, "--output", "json"]).json();
-    assert_eq!(shown["spec"]["http"]["entries"]["every"], 7, "{shown}");
+    assert_eq!(shown["http"]["entries"]["every"], 7, "{shown}");
 }
 
 #[test]
