@@ -58,7 +58,7 @@ fn both_streams_of_a_step_share_the_bound_on_its_log() {
                 (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 0)))
                 (drop (call $write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 0)))))"#,
     );
-    let (_, run) = project.run(&[]);
+    let (run, _) = project.run(&[]);
     let step = &run.steps()[0];
     for (stream, kept) in [("stdout", 48 << 10), ("stderr", 16 << 10)] {
         assert_eq!(
