@@ -101,7 +101,7 @@ fn burn() -> Response {
 async fn meet() -> String {
     MEETING.fetch_add(1, Ordering::Relaxed);
     while MEETING.load(Ordering::Relaxed) < 2 {
-        monotonic_clock::wait_for(2_000_000).await;
+        monotonic_clock::wait_for(50_000_000).await;
     }
     "met\n".into()
 }

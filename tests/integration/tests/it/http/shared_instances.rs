@@ -124,7 +124,7 @@ fn an_instance_takes_no_more_requests_after_many_were_given_up() {
 fn a_guest_that_spins_for_a_client_that_left_is_ended() {
     for target in ["/spin", "/block"] {
         let mut serving = serve(&["--timeout", "30s"]);
-        let other = begin(&serving, "/meet");
+        let other = begin(&serving, "/sleep");
         let spinning = begin(&serving, target);
         let began = Instant::now();
         drop(spinning);
@@ -138,10 +138,10 @@ fn a_guest_that_spins_for_a_client_that_left_is_ended() {
 #[test]
 fn a_task_that_spins_after_its_answer_ends_with_its_instance() {
     let mut serving = serve(&["--timeout", "30s"]);
-    let other = begin(&serving, "/meet");
+    let other = begin(&serving, "/sleep");
     assert_eq!(get(&serving.url, "/spin-afterwards").is(200).text(), "done\n");
     assert_eq!(finish(other).is(502).json()["reason"], "instance");
-    assert_eq!(line_about(&mut serving, "/meet")["end"], "instance");
+    assert_eq!(line_about(&mut serving, "/sleep")["end"], "instance");
     get(&serving.url, "/").is(200);
 }
 
@@ -161,7 +161,7 @@ fn a_trap_ends_the_requests_of_its_instance_and_no_others() {
     let serving = serve(&["--timeout", "20s"]);
     let mut streamed = send(&serving, "/ticks");
     read_head(&mut streamed).unwrap();
-    let other = begin(&serving, "/meet");
+    let other = begin(&serving, "/sleep");
     get(&serving.url, "/trap").is(502);
     assert_eq!(finish(other).is(502).json()["reason"], "trap");
     get(&serving.url, "/").is(200);
@@ -170,7 +170,7 @@ fn a_trap_ends_the_requests_of_its_instance_and_no_others() {
 #[test]
 fn a_request_that_computes_after_its_head_is_ended_by_its_own_budget() {
     let mut serving = serve(&["--limit", "http_cpu_ms=200", "--timeout", "20s"]);
-    let other = begin(&serving, "/meet");
+    let other = begin(&serving, "/sleep");
     let mut burning = send(&serving, "/burn");
     read_head(&mut burning).unwrap();
     let _ = std::io::Read::read_to_end(&mut burning, &mut Vec::new());
