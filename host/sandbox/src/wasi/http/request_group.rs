@@ -23,7 +23,7 @@ use crate::limits::kill::{KillReason, KillSwitch};
 use crate::limits::past::PastLimit;
 
 /// CPU time that the task of a request that was given up may still use.
-const GIVEN_UP: Duration = Duration::from_millis(10);
+const GIVEN_UP: Duration = Duration::from_millis(5);
 
 /// Requests that may be given up before the instance takes no more. Each may have left a task that waits
 /// for ever.
