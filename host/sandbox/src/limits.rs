@@ -2,7 +2,6 @@
 
 pub(crate) mod admission;
 pub(crate) mod cpu_meter;
-pub(crate) mod cpu_time;
 pub(crate) mod guarded;
 pub(crate) mod kill;
 pub(crate) mod meter;
