@@ -110,6 +110,13 @@ mod as_a_remote {
     use super::*;
 
     skep_conformance::conformance!(Distant::start(Surface::Runtime).await, without restarts);
+
+    /// The browser's API answers a browser, so a client passes no requests through it.
+    mod of_http_workers {
+        use super::*;
+
+        skep_conformance::http_conformance!(Distant::start(Surface::Runtime).await);
+    }
 }
 
 mod behind_a_registry {

@@ -8,6 +8,7 @@ mod disk;
 mod files;
 mod guest;
 mod handle;
+mod responder;
 mod transcript;
 mod turns;
 

@@ -7,6 +7,7 @@
 //! skep_conformance::conformance!(MySubject::open().await);
 //! skep_conformance::conformance!(MySubject::open().await, without restarts);
 //! skep_conformance::step_conformance!(MySubject::open().await);
+//! skep_conformance::http_conformance!(MySubject::open().await);
 //! ```
 //!
 //! The cases are in one file per noun and listed once, in [`conformance!`]; an unlisted case does
@@ -33,6 +34,7 @@ mod endings;
 mod files;
 mod forks;
 mod grants;
+mod http;
 mod inputs;
 mod lifecycle;
 mod limits;

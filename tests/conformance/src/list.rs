@@ -308,9 +308,35 @@ macro_rules! step_conformance {
     };
 }
 
+/// Expands to one test per case of a subject that passes requests to HTTP workers.
+#[macro_export]
+macro_rules! http_conformance {
+    ($subject:expr) => {
+        async fn conformance_subject() -> impl $crate::Subject {
+            $subject
+        }
+        $crate::http_conformance!(@http tests);
+    };
+    (@http $what:ident) => {
+        $crate::conformance! { @$what
+            http {
+                a_request_is_answered_with_a_head_and_a_body
+                a_worker_sees_the_target_and_the_headers
+                bodies_are_streamed_both_ways
+                trailers_follow_the_body
+                a_workers_own_status_is_an_answer
+                a_request_without_an_answer_is_an_error
+                a_worker_of_another_kind_takes_no_requests
+                a_worker_that_is_not_there_takes_no_requests
+            }
+        }
+    };
+}
+
 /// The cases as functions, for [`conformance!`].
 pub mod case {
     crate::conformance!(@lasting cases);
     crate::conformance!(@restarts cases);
     crate::step_conformance!(@steps cases);
+    crate::http_conformance!(@http cases);
 }

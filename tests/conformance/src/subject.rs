@@ -16,11 +16,14 @@ pub enum Guest {
     Hello,
     /// A command with verbs that each exercise one host function.
     Probe,
+    /// An HTTP worker that does what the path says.
+    Responder,
 }
 
 impl Guest {
     /// All guests.
-    pub const ALL: [Self; 4] = [Self::Scribe, Self::Echo, Self::Hello, Self::Probe];
+    pub const ALL: [Self; 5] =
+        [Self::Scribe, Self::Echo, Self::Hello, Self::Probe, Self::Responder];
 
     /// Returns the name of the built guest.
     pub const fn name(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Guest {
             Self::Echo => "echo",
             Self::Hello => "hello",
             Self::Probe => "probe",
+            Self::Responder => "responder",
         }
     }
 }

@@ -3,3 +3,9 @@
 use skep_conformance::fake::FakeSubject;
 
 skep_conformance::conformance!(FakeSubject::new());
+
+mod of_http_workers {
+    use super::FakeSubject;
+
+    skep_conformance::http_conformance!(FakeSubject::new());
+}

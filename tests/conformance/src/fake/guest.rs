@@ -1,4 +1,5 @@
-//! The guests `scribe`, `echo`, `hello` and `probe`, as far as the suite uses them.
+//! The guests `scribe`, `echo`, `hello` and `probe`, as far as the suite uses them. `responder` has no
+//! turns.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -122,6 +123,7 @@ impl Turn {
                 Err(fault) => Ended::with(fault),
             },
             Guest::Hello | Guest::Probe => self.command(payload).await,
+            Guest::Responder => Ended::with(Fault::Trapped),
         }
     }
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use skep_protocol::*;
 
-use super::{FakeRuntime, now};
+use super::{FakeRuntime, now, responder};
 
 /// The number of items on a page by default.
 const PAGE: usize = 100;
@@ -49,8 +49,20 @@ async fn gather(mut stream: ByteStream, limit: u64, past: &Error) -> Result<Vec<
 /// The fake runs no steps.
 impl Steps for FakeRuntime {}
 
-/// The fake runs no guests.
-impl Http for FakeRuntime {}
+#[async_trait]
+impl Http for FakeRuntime {
+    async fn http(&self, worker: WorkerId, request: HttpRequest) -> Result<HttpAnswer, Error> {
+        self.with(|disk| {
+            let row = disk.worker(worker)?;
+            match (row.kind, row.desired) {
+                (ComponentKind::Http, Desired::Running) => Ok(()),
+                (ComponentKind::Http, Desired::Stopped) => Err(NoAnswer::Stopped.into()),
+                _ => Err(Error::OperationUnsupported),
+            }
+        })??;
+        responder::respond(request)
+    }
+}
 
 #[async_trait]
 impl Overview for FakeRuntime {

@@ -95,3 +95,9 @@ impl Subject for EmbeddedSubject {
 }
 
 skep_conformance::conformance!(EmbeddedSubject::by(open).await);
+
+mod of_http_workers {
+    use super::{EmbeddedSubject, open};
+
+    skep_conformance::http_conformance!(EmbeddedSubject::by(open).await);
+}

@@ -222,6 +222,12 @@ mod runtime {
 
         skep_conformance::step_conformance!(ServedSubject::open(Serves::Runtime).await);
     }
+
+    mod of_http_workers {
+        use super::{ServedSubject, Serves};
+
+        skep_conformance::http_conformance!(ServedSubject::open(Serves::Runtime).await);
+    }
 }
 
 mod up {

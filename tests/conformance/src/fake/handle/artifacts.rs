@@ -43,6 +43,7 @@ fn kind_of(guest: Guest) -> (ComponentKind, &'static str) {
     match guest {
         Guest::Scribe | Guest::Echo => (ComponentKind::Service, "skep:worker/handler@0.1.0"),
         Guest::Hello | Guest::Probe => (ComponentKind::Command, "wasi:cli/run@0.2.12"),
+        Guest::Responder => (ComponentKind::Http, "wasi:http/incoming-handler@0.2.12"),
     }
 }
 
