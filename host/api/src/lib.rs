@@ -41,7 +41,7 @@ pub use console::Console;
 pub use http_front::{HttpService, http_router};
 pub use metrics::Metrics;
 pub use server::{ServerLimits, TlsIdentity, TlsIdentityError, serve, serve_tls};
-pub use site::{SiteAccess, SiteRoute, site_router};
+pub use site::site_router;
 
 use crate::app::{AppState, RouteInfo};
 use crate::body_budget::BodyBudget;

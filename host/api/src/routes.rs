@@ -10,6 +10,7 @@ pub(crate) mod console;
 pub(crate) mod files;
 pub(crate) mod fleet;
 pub(crate) mod fleet_events;
+mod http_routes;
 pub(crate) mod inputs;
 pub(crate) mod probes;
 pub(crate) mod range;
@@ -54,6 +55,7 @@ pub(crate) fn all(surface: Surface) -> Vec<Route> {
                 ci::routes(),
                 session::routes(),
                 access::routes(),
+                http_routes::routes(),
                 probes::routes(),
                 console::routes(),
             ];

@@ -11,8 +11,8 @@ use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::uri::Scheme;
 use axum::response::{IntoResponse, Response};
-use skep_protocol::{RuntimeId, WorkerId};
-use skep_registry::{Caller, Registry};
+use skep_protocol::{RouteAuth, RoutePrefix, SiteName};
+use skep_registry::{Caller, Registry, SiteRoute};
 
 use crate::credential::Credential;
 use crate::http_front::{client_response, worker_request};
@@ -20,57 +20,28 @@ use crate::origin;
 use crate::refusal::{HandlerResult, ProblemResponse, authenticated};
 use crate::server::ConnectionInfo;
 
-/// The right to use a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SiteAccess {
-    /// A token of the role operator or admin, which the worker does not see.
-    Token,
-    /// Everyone. The worker sees the header `Authorization`, which is between it and its clients.
-    Public,
-}
-
-/// A route of a site.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SiteRoute {
-    /// Host that a request asks for, without a port. None for this machine's own names, `*` for any.
-    pub host: Option<String>,
-    /// Beginning of the path, in whole segments.
-    pub path: String,
-    /// Runtime of the worker; the embedded one if absent.
-    pub runtime_id: Option<RuntimeId>,
-    /// Worker that handles the request.
-    pub worker_id: WorkerId,
-    /// Right that a request needs.
-    pub access: SiteAccess,
-}
-
 struct Site {
     registry: Registry,
-    routes: Vec<SiteRoute>,
+    name: SiteName,
 }
 
-/// Builds a site of these routes. Of those whose host matches, the one with the longest path wins. A host
-/// that no route names is not found, so that another's name that resolves to this machine reaches no
-/// worker.
-pub fn site_router(registry: Registry, routes: Vec<SiteRoute>) -> Router {
-    let site = Arc::new(Site { registry, routes });
+/// Builds a site of this name. Of its routes whose host matches, the one with the longest path wins; of
+/// those, the one that names the host. A host that no route names is not found, so that another's name
+/// that resolves to this machine reaches no worker. Routes that are added or removed count from the
+/// next request on.
+pub fn site_router(registry: Registry, name: SiteName) -> Router {
+    let site = Arc::new(Site { registry, name });
     Router::new().fallback(respond).with_state(site)
 }
 
 async fn respond(State(site): State<Arc<Site>>, request: Request) -> Response {
     let refused = match site.admit(request) {
-        Ok((route, caller, request)) => {
-            let runtime = match &route.runtime_id {
-                Some(id) => site.registry.handle(&caller, id),
-                None => site.registry.own(&caller),
-            };
-            match runtime {
-                Ok(runtime) => {
-                    return client_response(runtime.http(route.worker_id, request).await);
-                }
-                Err(error) => ProblemResponse::from(error),
+        Ok((route, caller, request)) => match site.registry.handle(&caller, &route.runtime_id) {
+            Ok(runtime) => {
+                return client_response(runtime.http(route.worker_id, request).await);
             }
-        }
+            Err(error) => ProblemResponse::from(error),
+        },
         Err(refused) => refused,
     };
     refused.into_response()
@@ -81,15 +52,16 @@ impl Site {
     fn admit(
         &self,
         mut request: Request,
-    ) -> HandlerResult<(&SiteRoute, Caller, skep_protocol::HttpRequest)> {
+    ) -> HandlerResult<(SiteRoute, Caller, skep_protocol::HttpRequest)> {
         let authority = origin::authority(request.uri(), request.headers()).unwrap_or_default();
         let host = origin::name(authority);
-        let route =
-            self.route(host, request.uri().path()).ok_or_else(ProblemResponse::not_found)?;
+        let routes = self.registry.site_routes(&self.name);
+        let route = route(&routes, host, request.uri().path());
+        let route = route.ok_or_else(ProblemResponse::not_found)?.clone();
         let link = request.extensions().get::<Arc<ConnectionInfo>>().cloned();
-        let caller = match route.access {
-            SiteAccess::Public => Caller::operator(),
-            SiteAccess::Token => {
+        let caller = match route.auth {
+            RouteAuth::Public => Caller::operator(),
+            RouteAuth::Token => {
                 let local = || SocketAddr::from(([127, 0, 0, 1], 0));
                 let peer = link.as_ref().map_or_else(local, |link| link.peer);
                 let credential = Credential::of(request.headers(), peer.ip(), false)?;
@@ -104,65 +76,68 @@ impl Site {
         };
         Ok((route, caller, worker_request(request, scheme)?))
     }
-
-    fn route(&self, host: &str, path: &str) -> Option<&SiteRoute> {
-        let matches = |route: &&SiteRoute| is_for_host(route, host) && is_below(path, &route.path);
-        self.routes
-            .iter()
-            .filter(matches)
-            .max_by_key(|route| route.path.trim_end_matches('/').len())
-    }
 }
 
-fn is_for_host(route: &SiteRoute, host: &str) -> bool {
-    match route.host.as_deref() {
+/// Returns the route for a host without its port and a path.
+fn route<'a>(routes: &'a [SiteRoute], host: &str, path: &str) -> Option<&'a SiteRoute> {
+    let matches = |route: &&SiteRoute| {
+        let prefix = &route.prefix;
+        is_for_host(prefix, host) && prefix.has_path(path)
+    };
+    routes.iter().filter(matches).max_by_key(|route| {
+        let names_host = route.prefix.host() != Some(RoutePrefix::ANY);
+        (route.prefix.path().len(), names_host)
+    })
+}
+
+fn is_for_host(prefix: &RoutePrefix, host: &str) -> bool {
+    match prefix.host() {
         None => origin::is_allowed_host(host, &[]),
-        Some("*") => !host.is_empty(),
+        Some(RoutePrefix::ANY) => !host.is_empty(),
         Some(own) => own.eq_ignore_ascii_case(host),
     }
 }
 
-/// Returns true if a path begins with these segments.
-fn is_below(path: &str, prefix: &str) -> bool {
-    let rest = path.strip_prefix(prefix.trim_end_matches('/'));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 #[cfg(test)]
 mod tests {
+    use skep_protocol::WorkerId;
+
     use super::*;
 
-    #[test]
-    fn a_prefix_matches_whole_segments() {
-        for (path, prefix, is) in [
-            ("/", "/", true),
-            ("/a", "/", true),
-            ("/shop", "/shop", true),
-            ("/shop/", "/shop", true),
-            ("/shop/a", "/shop/", true),
-            ("/shopping", "/shop", false),
-            ("/", "/shop", false),
-            ("*", "/", false),
-        ] {
-            assert_eq!(is_below(path, prefix), is, "{path} {prefix}");
-        }
+    fn prefix(text: &str) -> RoutePrefix {
+        text.parse().unwrap()
     }
 
     #[test]
     fn a_route_without_a_host_is_for_this_machine_only() {
-        let route = |host: Option<&str>| SiteRoute {
-            host: host.map(str::to_owned),
-            path: "/".into(),
-            runtime_id: None,
+        assert!(is_for_host(&prefix("/"), "localhost"));
+        assert!(is_for_host(&prefix("/"), "127.0.0.1"));
+        assert!(!is_for_host(&prefix("/"), "evil.example"));
+        assert!(is_for_host(&prefix("Shop.example/"), "shop.Example"));
+        assert!(!is_for_host(&prefix("shop.example/"), "evil.shop.example"));
+        assert!(is_for_host(&prefix("*/"), "any.example"));
+        assert!(!is_for_host(&prefix("*/"), ""));
+    }
+
+    #[test]
+    fn the_longest_path_wins_and_then_the_named_host() {
+        let prefixes = ["shop.example/a", "*/a", "*/a/b", "*/", "/", "shop.example/"];
+        let routes = prefixes.map(|text| SiteRoute {
+            prefix: prefix(text),
+            runtime_id: "home".parse().unwrap(),
             worker_id: WorkerId::new(1, [1; 10]),
-            access: SiteAccess::Public,
-        };
-        assert!(is_for_host(&route(None), "localhost"));
-        assert!(is_for_host(&route(None), "127.0.0.1"));
-        assert!(!is_for_host(&route(None), "evil.example"));
-        assert!(is_for_host(&route(Some("Shop.example")), "shop.Example"));
-        assert!(!is_for_host(&route(Some("shop.example")), "evil.shop.example"));
-        assert!(is_for_host(&route(Some("*")), "any.example"));
-        assert!(!is_for_host(&route(Some("*")), ""));
+            auth: RouteAuth::Token,
+        });
+        let found = |host, path| route(&routes, host, path).map(|it| it.prefix.to_string());
+        for (host, path, expected) in [
+            ("shop.example", "/a/c", Some("shop.example/a")),
+            ("shop.example", "/a/b/c", Some("*/a/b")),
+            ("shop.example", "/", Some("shop.example/")),
+            ("other.example", "/a", Some("*/a")),
+            ("localhost", "/x", Some("/")),
+            ("", "/", None),
+        ] {
+            assert_eq!(found(host, path).as_deref(), expected, "{host} {path}");
+        }
     }
 }

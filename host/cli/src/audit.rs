@@ -99,9 +99,13 @@ fn subject(entry: &AuditEntry) -> String {
     let states = [&entry.after, &entry.before];
     let token = states.iter().find_map(|state| state.as_ref()?.token.as_ref());
     let session = states.iter().find_map(|state| state.as_ref()?.session_id.as_ref());
+    let route = states.iter().find_map(|state| state.as_ref()?.route.as_ref());
     let step = states.iter().find_map(|state| state.as_ref()?.step.as_ref());
     if let (Some(runtime), Some(step)) = (&entry.runtime_id, step) {
         return format!("{runtime}/{} {}", step.run, neutral(&step.id));
+    }
+    if let Some(route) = route {
+        return format!("route {}", route.prefix);
     }
     match (&entry.runtime_id, entry.worker_id, token, session) {
         (Some(runtime), Some(worker), ..) => format!("{runtime}/{worker}"),

@@ -36,6 +36,7 @@ mod project;
 mod registrar;
 mod remote;
 mod report;
+mod route;
 mod run;
 mod running;
 mod runtimes;
@@ -100,6 +101,7 @@ enum CliCommand {
     Component(Box<component::ComponentArgs>),
     Runtimes(runtimes::RuntimesArgs),
     Limits(limits::LimitsArgs),
+    Route(route::RouteArgs),
     Token(token::TokenArgs),
     Session(session::SessionArgs),
     Audit(audit::AuditArgs),
@@ -166,6 +168,7 @@ fn run_command(command: CliCommand, guest: Vec<OsString>) -> u8 {
         CliCommand::Component(arguments) => component::component(*arguments),
         CliCommand::Runtimes(arguments) => runtimes::runtimes(&arguments),
         CliCommand::Limits(arguments) => limits::limits(&arguments),
+        CliCommand::Route(arguments) => route::route(&arguments),
         CliCommand::Token(arguments) => token::token(arguments),
         CliCommand::Session(arguments) => session::session(&arguments),
         CliCommand::Audit(arguments) => audit::audit(&arguments),

@@ -1,19 +1,28 @@
 //! The `[[http]]` sections of `skep.toml`: HTTP workers on addresses of their own.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use skep_api::{SiteAccess, SiteRoute, TlsIdentity, TlsIdentityError};
-use skep_protocol::{RuntimeId, WorkerId};
+use skep_api::{TlsIdentity, TlsIdentityError};
+use skep_protocol::{RouteAuth, RoutePrefix, RuntimeId, SiteName, WorkerId};
+use skep_registry::{SiteRoute, SiteSpec};
 
 /// An `[[http]]` section: an address, and the workers that answer on it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SiteSetting {
+    /// Name of the site for `skep route`. Two sites have two names.
+    #[serde(default = "main_site")]
+    name: SiteName,
     /// Address and port.
     pub(crate) listen: String,
     /// Certificate and key. Without it, the address speaks plain HTTP.
     pub(crate) tls: Option<TlsSetting>,
+    /// True if routes of `skep route` may be public. Those of `routes` always may.
+    #[serde(default)]
+    public: bool,
+    #[serde(default)]
     routes: Vec<RouteSetting>,
 }
 
@@ -39,16 +48,11 @@ struct RouteSetting {
     /// `WORKER_ID` or `RUNTIME_ID/WORKER_ID`.
     worker: String,
     #[serde(default)]
-    auth: Auth,
+    auth: RouteAuth,
 }
 
-/// The right to use a route.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Auth {
-    #[default]
-    Token,
-    Public,
+fn main_site() -> SiteName {
+    "main".parse().expect("that is a site's name")
 }
 
 fn root() -> String {
@@ -56,7 +60,7 @@ fn root() -> String {
 }
 
 impl RouteSetting {
-    fn route(&self) -> Result<SiteRoute, String> {
+    fn route(&self, own: &RuntimeId) -> Result<SiteRoute, String> {
         let (runtime, worker) = match self.worker.split_once('/') {
             Some((runtime, worker)) => (Some(runtime), worker),
             None => (None, self.worker.as_str()),
@@ -71,16 +75,16 @@ impl RouteSetting {
         if !self.path.starts_with('/') {
             return Err(format!("[[http]] path `{}` does not begin with a slash", self.path));
         }
+        let prefix = format!("{}{}", self.host.as_deref().unwrap_or_default(), self.path);
+        let wrong = |error| format!("[[http]] route `{prefix}`: {error}");
+        let prefix = prefix.parse::<RoutePrefix>().map_err(wrong)?;
         let runtime = runtime.map(str::parse::<RuntimeId>).transpose();
+        let runtime = runtime.map_err(|error| unknown(error.to_string()))?;
         Ok(SiteRoute {
-            host: self.host.clone(),
-            path: self.path.clone(),
-            runtime_id: runtime.map_err(|error| unknown(error.to_string()))?,
+            prefix,
+            runtime_id: runtime.unwrap_or_else(|| own.clone()),
             worker_id: worker.parse::<WorkerId>().map_err(|error| unknown(error.to_string()))?,
-            access: match self.auth {
-                Auth::Token => SiteAccess::Token,
-                Auth::Public => SiteAccess::Public,
-            },
+            auth: self.auth,
         })
     }
 }
@@ -104,8 +108,25 @@ impl TlsSetting {
 }
 
 impl SiteSetting {
-    /// Returns the routes.
-    pub(crate) fn routes(&self) -> Result<Vec<SiteRoute>, String> {
-        self.routes.iter().map(RouteSetting::route).collect()
+    /// Returns the site. Workers without a runtime are those of `own`.
+    fn spec(&self, own: &RuntimeId) -> Result<SiteSpec, String> {
+        let routes = self.routes.iter().map(|route| route.route(own));
+        let (name, public) = (self.name.clone(), self.public);
+        Ok(SiteSpec { name, public, routes: routes.collect::<Result<_, _>>()? })
+    }
+
+    /// Returns all sites, in order.
+    ///
+    /// # Errors
+    /// A sentence that names the route, or the name that two sites have.
+    pub(crate) fn specs(sites: &[Self], own: &RuntimeId) -> Result<Vec<SiteSpec>, String> {
+        let mut names = BTreeSet::new();
+        if let Some(again) = sites.iter().find(|site| !names.insert(&site.name)) {
+            return Err(format!(
+                "two sites of [[http]] have the name `{}`; give each a `name` of its own",
+                again.name
+            ));
+        }
+        sites.iter().map(|site| site.spec(own)).collect()
     }
 }

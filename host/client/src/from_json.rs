@@ -5,9 +5,9 @@ use skep_protocol::{
     AuditEntry, BulkPreview, BulkResult, Change, CompiledEvent, ComponentCheck, ComponentView,
     ConfigView, CreatedToken, Diagnostic, Entry, EntryPage, FileListing, FileView, FleetChange,
     FleetCompiledEvent, FleetDiagnostic, Grantable, HostView, Imported, InputSummary, InputView,
-    LimitView, Listing, Me, Page, Problem, ReadyEvent, ResetEvent, RuntimeHistory, RuntimeSummary,
-    RuntimeView, Sent, SessionView, StateItem, TokenView, Usage, WatchedEntry, WatchedProblem,
-    WorkerHistory, WorkerListing, WorkerPage, WorkerView,
+    LimitView, Listing, Me, Page, Problem, ReadyEvent, ResetEvent, RouteView, RuntimeHistory,
+    RuntimeSummary, RuntimeView, Sent, SessionView, StateItem, TokenView, Usage, WatchedEntry,
+    WatchedProblem, WorkerHistory, WorkerListing, WorkerPage, WorkerView,
 };
 
 /// A type that can be parsed from a response.
@@ -37,6 +37,7 @@ shapes! {
     FleetDiagnostic,
     ReadyEvent,
     ResetEvent,
+    RouteView,
     WatchedEntry,
     WatchedProblem,
     ComponentCheck,
@@ -54,6 +55,7 @@ shapes! {
     Listing<FleetDiagnostic>,
     Listing<HostView>,
     Listing<LimitView>,
+    Listing<RouteView>,
     Listing<RuntimeSummary>,
     Listing<SessionView>,
     Listing<TokenView>,

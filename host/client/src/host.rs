@@ -5,8 +5,8 @@ use std::fmt;
 use skep_protocol::{
     AuditEntry, BulkPreview, BulkRequest, CreateToken, CreatedToken, Error, FleetDiagnostic,
     FleetStream, FollowFleet, Grantable, HostId, HostView, LimitView, ListAudit, ListWorkers,
-    Listing, Me, Page, RuntimeId, RuntimeSummary, SessionId, SessionView, TokenId, TokenView,
-    WorkerListing,
+    Listing, Me, NewRoute, Page, RoutePrefix, RouteView, RuntimeId, RuntimeSummary, SessionId,
+    SessionView, SiteName, TokenId, TokenView, WorkerListing,
 };
 
 use crate::bulk::{BulkResults, results};
@@ -176,6 +176,37 @@ impl HostClient {
     /// [`Error::UnknownToken`]; forbidden to all but admins.
     pub async fn revoke_token(&self, token: &TokenId) -> Result<(), Error> {
         self.discard(ApiRequest::delete(&[&"tokens", token])).await
+    }
+
+    /// Lists routes to HTTP workers: those of the settings, then the stored ones.
+    ///
+    /// # Errors
+    /// Forbidden to all but admins.
+    pub async fn routes(&self) -> Result<Listing<RouteView>, Error> {
+        self.wire.ask(ApiRequest::get(&[&"routes"])).await
+    }
+
+    /// Adds a route to an HTTP worker. Adding it again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSite`]; [`skep_protocol::Conflict::Route`]; forbidden to all but admins, and
+    /// for a public route where the site allows none.
+    pub async fn add_route(&self, new: &NewRoute) -> Result<RouteView, Error> {
+        let body = json(serde_json::to_vec(new))?;
+        self.wire.ask(ApiRequest::post(&[&"routes"]).json(body).repeatable(true)).await
+    }
+
+    /// Removes a stored route. Without a site, that of the host's only one.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRoute`]; forbidden to all but admins.
+    pub async fn remove_route(
+        &self,
+        site: Option<&SiteName>,
+        prefix: &RoutePrefix,
+    ) -> Result<(), Error> {
+        let ask = ApiRequest::delete(&[&"routes"]).with("prefix", Some(prefix));
+        self.discard(ask.with("site", site)).await
     }
 
     /// Lists valid sessions, newest first: all for admins, those of their own token for others.

@@ -57,6 +57,7 @@ impl Distant {
             }),
             remotes: Vec::new(),
             local: None,
+            sites: Vec::new(),
             connect: Arc::new(Nowhere),
             now,
             deadline: Duration::from_secs(10),

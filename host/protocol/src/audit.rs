@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::step::StepSpec;
 use crate::{
-    BlobDigest, CiRunId, Error, Grants, Labels, LimitChanges, Role, RuntimeId, SessionId,
-    Timestamp, TokenId, TokenName, WorkerId, text,
+    BlobDigest, CiRunId, Error, Grants, Labels, LimitChanges, Role, RouteAuth, RoutePrefix,
+    RuntimeId, SessionId, SiteName, Timestamp, TokenId, TokenName, WorkerId, text,
 };
 
 /// An audited action. Reads are not audited. Neither are inputs: the worker's transcript records
@@ -53,6 +53,10 @@ pub enum Action {
     RemoteAdd,
     /// A remote was removed.
     RemoteRemove,
+    /// A route to an HTTP worker was added.
+    RouteAdd,
+    /// A route to an HTTP worker was removed.
+    RouteRemove,
     /// A user logged in.
     Login,
     /// A user logged out.
@@ -63,7 +67,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::WorkerCreate,
         Self::WorkerFork,
         Self::WorkerUpdate,
@@ -84,6 +88,8 @@ impl Action {
         Self::TokenRevoke,
         Self::RemoteAdd,
         Self::RemoteRemove,
+        Self::RouteAdd,
+        Self::RouteRemove,
         Self::Login,
         Self::Logout,
         Self::SessionEnd,
@@ -112,6 +118,8 @@ impl Action {
             Self::TokenRevoke => "token.revoke",
             Self::RemoteAdd => "remote.add",
             Self::RemoteRemove => "remote.remove",
+            Self::RouteAdd => "route.add",
+            Self::RouteRemove => "route.remove",
             Self::Login => "login",
             Self::Logout => "logout",
             Self::SessionEnd => "session.end",
@@ -165,6 +173,22 @@ pub struct AuditedState {
     /// The step of a pipeline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<AuditedStep>,
+    /// The route to the worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<AuditedRoute>,
+}
+
+/// The audited properties of a route. Its worker is that of the entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditedRoute {
+    /// Its site; none if the request names none and the host has not exactly one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<SiteName>,
+    /// Its host and path.
+    pub prefix: RoutePrefix,
+    /// Right that its requests need, if the request says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<RouteAuth>,
 }
 
 /// The audited properties of a step.

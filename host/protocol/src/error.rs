@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::name::NameError;
 use crate::{
     BlobHash, CiRunId, ComponentDigest, ConfigDigest, Cursor, HostId, IdError, InputId, Invalid,
-    LimitName, Need, NoAnswer, RuntimeId, SessionId, TokenId, WorkerId,
+    LimitName, Need, NoAnswer, RoutePrefix, RuntimeId, SessionId, SiteName, TokenId, WorkerId,
 };
 
 /// A request that was not carried out.
@@ -74,6 +74,12 @@ pub enum Error {
     /// No such session, or the caller may not see it.
     #[error("there is no session {0}; it may have ended")]
     UnknownSession(SessionId),
+    /// The host has no such site.
+    #[error("there is no site {0}; an [[http]] section of skep.toml makes one")]
+    UnknownSite(SiteName),
+    /// No such route is stored, or the caller may not see it.
+    #[error("no route {0} is stored; routes of skep.toml are removed there")]
+    UnknownRoute(RoutePrefix),
     /// The request conflicts with the current state.
     #[error("{0}")]
     Conflict(Conflict),
@@ -167,6 +173,11 @@ pub enum Conflict {
     /// The step began with another specification.
     #[error("this step of the run began with another specification")]
     Step,
+    /// The site has a route with this host and path.
+    #[error(
+        "the site has a route with this host and path, stored or in skep.toml; remove it first"
+    )]
+    Route,
     /// The worker has failed and stays down until a person starts it.
     #[error("the worker has failed; its diagnostics say why. Start it to try again")]
     WorkerFailed,
@@ -174,7 +185,7 @@ pub enum Conflict {
 
 impl Conflict {
     /// Every conflict.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Worker,
         Self::IdempotencyKey,
         Self::NoPrevious,
@@ -185,6 +196,7 @@ impl Conflict {
         Self::Limits,
         Self::FileExists,
         Self::Step,
+        Self::Route,
         Self::WorkerFailed,
     ];
 
@@ -201,6 +213,7 @@ impl Conflict {
             Self::Limits => "limits",
             Self::FileExists => "file_exists",
             Self::Step => "step",
+            Self::Route => "route",
             Self::WorkerFailed => "worker_failed",
         }
     }
@@ -232,6 +245,8 @@ impl Error {
             Self::UnknownOutput,
             Self::UnknownToken("elsewhere".parse().expect("that is a token's id")),
             Self::UnknownSession("elsewhere".parse().expect("that is a session's id")),
+            Self::UnknownSite("elsewhere".parse().expect("that is a site's name")),
+            Self::UnknownRoute("elsewhere/a".parse().expect("that is a route's prefix")),
             Self::PreconditionFailed,
             Self::WorkerStopped,
             Self::WorkerRemoved,
@@ -270,6 +285,8 @@ impl Error {
                 | Self::UnknownOutput
                 | Self::UnknownToken(_)
                 | Self::UnknownSession(_)
+                | Self::UnknownSite(_)
+                | Self::UnknownRoute(_)
                 | Self::Conflict(_)
                 | Self::PreconditionFailed
                 | Self::WorkerStopped
@@ -309,6 +326,8 @@ impl Error {
             Self::UnknownOutput => "unknown_output",
             Self::UnknownToken(_) => "unknown_token",
             Self::UnknownSession(_) => "unknown_session",
+            Self::UnknownSite(_) => "unknown_site",
+            Self::UnknownRoute(_) => "unknown_route",
             Self::Conflict(_) => "conflict",
             Self::PreconditionFailed => "precondition_failed",
             Self::WorkerStopped => "worker_stopped",
@@ -346,7 +365,9 @@ impl Error {
             | Self::UnknownStep
             | Self::UnknownOutput
             | Self::UnknownToken(_)
-            | Self::UnknownSession(_) => 404,
+            | Self::UnknownSession(_)
+            | Self::UnknownSite(_)
+            | Self::UnknownRoute(_) => 404,
             Self::Conflict(_) | Self::WorkerStopped => 409,
             Self::WorkerRemoved => 410,
             Self::PreconditionFailed => 412,

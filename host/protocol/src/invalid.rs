@@ -36,6 +36,23 @@ pub enum Invalid {
     /// The worker would have too many grants.
     #[error("a worker has at most 64 grants of each kind, and each at most 64 methods")]
     TooManyGrants,
+    /// The prefix of a route is malformed.
+    #[error(
+        "a route is HOST/PATH, such as shop.example/cart: a host without a port, `*` for any, or none; \
+         a path without `.`, `..`, empty parts, `?` and `#`"
+    )]
+    RoutePrefix,
+    /// The host has not exactly one site, and the request names none.
+    #[error(
+        "name the site, as `name` in an [[http]] section of skep.toml; this host has not exactly one"
+    )]
+    Site,
+    /// The worker of a route handles no HTTP.
+    #[error("the worker handles no HTTP requests, so no route can lead to it")]
+    NotHttp,
+    /// The host would have too many routes.
+    #[error("a host has at most 1,000 routes besides those of its settings")]
+    TooManyRoutes,
     /// The limit cannot be set per worker.
     #[error("the limit {0} cannot be set for a worker")]
     Limit(LimitName),
@@ -80,6 +97,7 @@ impl Invalid {
             Self::Name(NameError::ScopeName) => "scope_name",
             Self::Name(NameError::SecretName) => "secret_name",
             Self::Name(NameError::TokenName) => "token_name",
+            Self::Name(NameError::SiteName) => "site_name",
             Self::Name(NameError::GuestPath) => "guest_path",
             Self::Config(ConfigError::Key) => "config_key",
             Self::Config(ConfigError::TooLarge) => "config_too_large",
@@ -89,6 +107,10 @@ impl Invalid {
             Self::Scope => "scope",
             Self::Secret => "secret",
             Self::TooManyGrants => "too_many_grants",
+            Self::RoutePrefix => "route_prefix",
+            Self::Site => "site",
+            Self::NotHttp => "not_http",
+            Self::TooManyRoutes => "too_many_routes",
             Self::Limit(_) => "limit",
             Self::FileName => "file_name",
             Self::NotAFile => "not_a_file",
@@ -102,7 +124,7 @@ impl Invalid {
     }
 
     /// Returns every variant; variants about a limit carry the given one.
-    pub const fn all(limit: LimitName) -> [Self; 29] {
+    pub const fn all(limit: LimitName) -> [Self; 34] {
         [
             Self::Id(IdError::Runtime),
             Self::Id(IdError::Uuid),
@@ -115,6 +137,7 @@ impl Invalid {
             Self::Name(NameError::ScopeName),
             Self::Name(NameError::SecretName),
             Self::Name(NameError::TokenName),
+            Self::Name(NameError::SiteName),
             Self::Name(NameError::GuestPath),
             Self::Config(ConfigError::Key),
             Self::Config(ConfigError::TooLarge),
@@ -124,6 +147,10 @@ impl Invalid {
             Self::Scope,
             Self::Secret,
             Self::TooManyGrants,
+            Self::RoutePrefix,
+            Self::Site,
+            Self::NotHttp,
+            Self::TooManyRoutes,
             Self::Limit(limit),
             Self::FileName,
             Self::NotAFile,

@@ -46,6 +46,7 @@ pub mod quantity;
 pub mod registry;
 pub mod rights;
 mod role;
+mod route;
 pub mod runtime;
 pub mod state;
 pub mod step;
@@ -59,7 +60,8 @@ pub use access::{CreateToken, CreatedToken, SessionView, TokenView};
 pub use access_record::AccessRecord;
 pub use answer::Answer;
 pub use audit::{
-    Action, AuditEntry, AuditedState, AuditedStep, AuditedToken, ListAudit, audit_word,
+    Action, AuditEntry, AuditedRoute, AuditedState, AuditedStep, AuditedToken, ListAudit,
+    audit_word,
 };
 pub use blob::{BlobDigest, BlobError};
 pub use bulk::{BulkAction, BulkFilter, BulkPreview, BulkRequest, BulkResult, BulkWorker};
@@ -107,7 +109,8 @@ pub use list::{
     WorkerFilter, WorkerListing, WorkerPage, WorkerPosition, WorkerSelection, WorkerSort,
 };
 pub use name::{
-    DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeName, SecretName, TokenName,
+    DisplayRef, GuestPath, IdempotencyKey, Labels, NameError, ScopeName, SecretName, SiteName,
+    TokenName,
 };
 pub use need::Need;
 pub use no_answer::NoAnswer;
@@ -121,6 +124,7 @@ pub use registry::{
 };
 pub use rights::Rights;
 pub use role::Role;
+pub use route::{NewRoute, RouteAuth, RoutePrefix, RouteState, RouteView};
 pub use runtime::{ByteStream, EntryStream, Page, RuntimeView, Stored};
 pub use state::{ListState, StateItem};
 pub use time::Timestamp;

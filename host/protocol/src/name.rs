@@ -36,6 +36,9 @@ pub enum NameError {
     /// Invalid token name.
     #[error("a token's name is 1 to 64 characters, none of them a control character")]
     TokenName,
+    /// Invalid site name.
+    #[error("a site's name is 1 to 64 of a-z, 0-9, `_` and `-`")]
+    SiteName,
     /// Invalid guest path.
     #[error("a directory of the guest is an absolute path without `.`, `..` and empty parts")]
     GuestPath,
@@ -111,6 +114,14 @@ name! {
 name! {
     /// The operator's name for a secret that can be granted.
     SecretName, |text| {
+        let allowed = |c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+        (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+    }
+}
+
+name! {
+    /// The operator's name for an address on which HTTP workers answer.
+    SiteName, |text| {
         let allowed = |c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
         (1..=64).contains(&text.len()) && text.bytes().all(allowed)
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{HttpGrant, LimitName, Role, RuntimeId, ScopeName, SecretName};
+use crate::{HttpGrant, LimitName, Role, RuntimeId, ScopeName, SecretName, SiteName};
 
 /// The permission that a refused request would need. In JSON an object with one member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,11 +28,15 @@ pub enum Need {
     Secret(SecretName),
     /// A limitation to no other runtimes than the caller's own.
     Runtimes(Vec<RuntimeId>),
+    /// A token for all runtimes, since a site belongs to all of them.
+    Site(SiteName),
+    /// A site that allows public routes.
+    PublicSite(SiteName),
 }
 
 impl Need {
     /// Returns one need of each kind, with made-up names.
-    pub fn every() -> [Self; 6] {
+    pub fn every() -> [Self; 8] {
         let fixed = "the name is valid";
         [
             Self::Role(Role::Operator),
@@ -41,6 +45,8 @@ impl Need {
             Self::Http(Box::new("https://api.example.com".parse().expect("the grant is valid"))),
             Self::Secret("key".parse().expect(fixed)),
             Self::Runtimes(vec!["elsewhere".parse().expect(fixed)]),
+            Self::Site("main".parse().expect(fixed)),
+            Self::PublicSite("main".parse().expect(fixed)),
         ]
     }
 }
@@ -67,6 +73,16 @@ impl fmt::Display for Need {
                 let own: Vec<_> = own.iter().map(RuntimeId::as_str).collect();
                 write!(f, "the token is limited to runtimes; use only those: {}", own.join(", "))
             }
+            Self::Site(name) => write!(
+                f,
+                "the token is limited to runtimes, and the site {name} belongs to all of them; use a \
+                 token without that limit"
+            ),
+            Self::PublicSite(name) => write!(
+                f,
+                "the site {name} allows no public routes; the operator allows them by `public = true` \
+                 in its [[http]] section of skep.toml"
+            ),
         }
     }
 }

@@ -100,6 +100,8 @@ impl Problem {
             "unknown_output" => Error::UnknownOutput,
             "unknown_token" => Error::UnknownToken(subject.parse().ok()?),
             "unknown_session" => Error::UnknownSession(subject.parse().ok()?),
+            "unknown_site" => Error::UnknownSite(subject.parse().ok()?),
+            "unknown_route" => Error::UnknownRoute(subject.parse().ok()?),
             "conflict" => {
                 let all = Conflict::ALL.into_iter();
                 let mut found = all.filter(|one| Some(one.reason()) == reason.as_deref());
@@ -150,6 +152,8 @@ impl From<&Error> for Problem {
             Error::UnknownRun(id) => problem.subject = Some(id.to_string()),
             Error::UnknownToken(id) => problem.subject = Some(id.to_string()),
             Error::UnknownSession(id) => problem.subject = Some(id.to_string()),
+            Error::UnknownSite(name) => problem.subject = Some(name.to_string()),
+            Error::UnknownRoute(address) => problem.subject = Some(address.to_string()),
             Error::Conflict(conflict) => problem.reason = Some(conflict.reason().into()),
             Error::NoAnswer(why) => {
                 problem.reason = Some(why.reason().into());
@@ -203,6 +207,8 @@ const fn title(error: &Error) -> &'static str {
         Error::UnknownOutput => "Unknown output",
         Error::UnknownToken(_) => "Unknown token",
         Error::UnknownSession(_) => "Unknown session",
+        Error::UnknownSite(_) => "Unknown site",
+        Error::UnknownRoute(_) => "Unknown route",
         Error::Conflict(_) => "Conflict with the current state",
         Error::PreconditionFailed => "Precondition failed",
         Error::WorkerStopped => "The worker is stopped",

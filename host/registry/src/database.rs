@@ -6,6 +6,7 @@
 //! | `session` | digests of browsers' sessions, with the tokens that they began with |
 //! | `audit` | changes and their callers; append-only |
 //! | `remote` | addresses and credentials' files of remotes |
+//! | `route` | hosts and paths of sites, with the workers that answer |
 //!
 //! `PRAGMA user_version` is the format version. Other processes use the file at the same time, so
 //! every request reads it anew.
@@ -31,7 +32,7 @@ const BUSY: Duration = Duration::from_secs(5);
 const FORMAT: i64 = MIGRATIONS.len() as i64;
 
 /// Migrations: number `n` leads from format `n` to `n + 1`. Format 0 is an empty file.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE token (
         id TEXT PRIMARY KEY,
@@ -84,6 +85,17 @@ const MIGRATIONS: [&str; 2] = [
     ALTER TABLE token ADD COLUMN name TEXT;
     ALTER TABLE audit ADD COLUMN before TEXT;
     ALTER TABLE audit ADD COLUMN after TEXT;
+",
+    "
+    CREATE TABLE route (
+        site TEXT NOT NULL,
+        prefix TEXT NOT NULL,
+        runtime_id TEXT NOT NULL,
+        worker_id TEXT NOT NULL,
+        auth TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        PRIMARY KEY (site, prefix)
+    ) WITHOUT ROWID;
 ",
 ];
 
@@ -257,7 +269,7 @@ mod tests {
     fn only_the_owner_can_read_the_file() {
         let dir = dir();
         let database = RegistryDatabase::open(dir.try_clone().unwrap()).unwrap();
-        database.write(|t| Ok(t.execute_batch("PRAGMA user_version = 2")?)).unwrap();
+        database.write(|t| Ok(t.execute_batch("PRAGMA user_version = 3")?)).unwrap();
         for name in [FILE, "registry.db-wal", "registry.db-shm"] {
             let file = dir.open(name).unwrap().into_std();
             assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600, "{name}");

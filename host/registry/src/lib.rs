@@ -5,8 +5,8 @@
 //! (`local`). It routes requests to them, lists over all of them, enforces roles and audits
 //! changes.
 //!
-//! Its data is in `registry.db` in the root of a store: digests of tokens and sessions, the audit and
-//! the remotes.
+//! Its data is in `registry.db` in the root of a store: digests of tokens and sessions, the audit, the
+//! remotes, and routes to HTTP workers.
 //! It stores nothing about workers. The store's lock does not cover this file: `skep token` and
 //! `skep remote` use it through [`Registrar`] while a host runs.
 //!
@@ -33,7 +33,9 @@ mod policy;
 mod registrar;
 mod registry;
 mod remotes;
+mod route_control;
 mod secret;
+mod sites;
 mod watch;
 mod watcher;
 mod worker_list;
@@ -51,3 +53,4 @@ pub use registrar::Registrar;
 pub use registry::{Registry, RegistryParts};
 pub use remotes::{RemoteSpec, Remotes};
 pub use secret::Secret;
+pub use sites::{SiteRoute, SiteSpec};

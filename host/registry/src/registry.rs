@@ -18,12 +18,13 @@ use crate::fleet::{self, Fleet, Member, Residents};
 use crate::guarded_handle::{Gate, GuardedHandle, HandleTarget, while_valid};
 use crate::list;
 use crate::local::LocalRuntime;
+use crate::sites::{SiteSpec, Sites};
 use crate::watch;
 use crate::watcher::Watcher;
 use crate::worker_list;
 use crate::{
-    Access, Audit, Caller, Ceilings, Connect, EmbeddedRuntime, Policy, Registrar, RegistryError,
-    RemoteSpec, Remotes, RolePolicy,
+    Access, Audit, AuditRecord, Caller, Ceilings, Connect, EmbeddedRuntime, Policy, Registrar,
+    RegistryError, RemoteSpec, Remotes, RolePolicy,
 };
 
 /// The parts of a registry.
@@ -34,6 +35,8 @@ pub struct RegistryParts {
     pub embedded: Option<EmbeddedRuntime>,
     /// Remotes of the configuration file, in addition to those of `registry.db`.
     pub remotes: Vec<RemoteSpec>,
+    /// Sites of the settings.
+    pub sites: Vec<SiteSpec>,
     /// Directory of foreground runs' records, if they are to be listed.
     pub local: Option<Dir>,
     /// Creates handles for remotes.
@@ -59,6 +62,7 @@ struct RegistryState {
     fleet: Arc<Fleet>,
     gate: Gate,
     log: Arc<AuditLog>,
+    sites: Arc<Sites>,
     watcher: Watcher,
     deadline: Duration,
 }
@@ -99,8 +103,10 @@ impl Registry {
         let residents = Residents { embedded: parts.embedded, local };
         let fleet = Fleet::new(residents, parts.remotes, parts.connect, now, deadline);
         let fleet = Arc::new(fleet);
-        let watcher = Watcher::start(&registrar, Arc::clone(&fleet))?;
-        Ok(Self(Arc::new(RegistryState { registrar, fleet, gate, log, watcher, deadline })))
+        let sites = Arc::new(Sites::open(Arc::clone(&registrar.database), parts.sites)?);
+        let watcher = Watcher::start(&registrar, Arc::clone(&fleet), Arc::clone(&sites))?;
+        let state = RegistryState { registrar, fleet, gate, log, sites, watcher, deadline };
+        Ok(Self(Arc::new(state)))
     }
 
     /// Returns tokens, sessions and login codes.
@@ -237,9 +243,14 @@ impl Registry {
     /// # Errors
     /// [`Error::RuntimeUnavailable`] if there is none.
     pub fn own(&self, caller: &Caller) -> Result<Arc<dyn RuntimeHandle>, Error> {
+        self.handle(caller, &self.own_id().ok_or(Error::RuntimeUnavailable)?)
+    }
+
+    /// Returns the id of the embedded runtime.
+    pub(crate) fn own_id(&self) -> Option<RuntimeId> {
         let members = self.0.fleet.members();
         let embedded = members.iter().find(|member| member.source == Source::Embedded);
-        self.handle(caller, &embedded.ok_or(Error::RuntimeUnavailable)?.id)
+        embedded.map(|member| member.id.clone())
     }
 
     /// Follows the runtimes that the caller sees and their workers: first the current state of
@@ -325,13 +336,28 @@ impl Registry {
         self.0.gate.policy.allows(caller, needs)
     }
 
+    /// Returns true if the caller may know that the runtime exists.
+    pub(crate) fn sees(&self, caller: &Caller, runtime: &RuntimeId) -> bool {
+        self.0.gate.policy.sees(caller, runtime)
+    }
+
+    /// Writes a record to the audit.
+    pub(crate) async fn record(&self, record: AuditRecord) -> Result<(), Error> {
+        self.0.gate.audit.record(record).await
+    }
+
+    /// Returns the sites with their routes.
+    pub(crate) fn sites(&self) -> &Arc<Sites> {
+        &self.0.sites
+    }
+
     /// Returns the members that the caller sees, in list order.
     fn seen(&self, caller: &Caller) -> Vec<Arc<Member>> {
         let sees = |member: &&Arc<Member>| self.0.gate.policy.sees(caller, &member.id);
         self.0.fleet.members().iter().filter(sees).cloned().collect()
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         (self.0.gate.now)()
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::fleet::Fleet;
+use crate::sites::Sites;
 use crate::{Registrar, RegistryError};
 
 /// Interval between checks.
@@ -22,7 +23,11 @@ pub(crate) struct Watcher {
 
 impl Watcher {
     /// Loads the remotes and starts to watch for changes.
-    pub(crate) fn start(registrar: &Registrar, fleet: Arc<Fleet>) -> Result<Self, RegistryError> {
+    pub(crate) fn start(
+        registrar: &Registrar,
+        fleet: Arc<Fleet>,
+        sites: Arc<Sites>,
+    ) -> Result<Self, RegistryError> {
         let connection = registrar.database.reader()?;
         // The version is read before the remotes, so that no change is missed.
         let seen = version(&connection)?;
@@ -30,7 +35,8 @@ impl Watcher {
         let (sender, receiver) = channel();
         let registrar = registrar.clone();
         let thread = std::thread::Builder::new().name("skep-registry".into());
-        let thread = thread.spawn(move || watch(&connection, seen, &receiver, &registrar, &fleet));
+        let loaded = Loaded { registrar, fleet, sites };
+        let thread = thread.spawn(move || watch(&connection, seen, &receiver, &loaded));
         let thread = thread.map_err(|_| RegistryError::Io)?;
         Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
@@ -58,13 +64,15 @@ fn version(connection: &Connection) -> Result<i64, RegistryError> {
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
-fn watch(
-    connection: &Connection,
-    mut seen: i64,
-    receiver: &Receiver<()>,
-    registrar: &Registrar,
-    fleet: &Fleet,
-) {
+/// The parts that are loaded from the file.
+struct Loaded {
+    registrar: Registrar,
+    fleet: Arc<Fleet>,
+    sites: Arc<Sites>,
+}
+
+fn watch(connection: &Connection, mut seen: i64, receiver: &Receiver<()>, loaded: &Loaded) {
+    let Loaded { registrar, fleet, sites } = loaded;
     let mut failed = false;
     loop {
         let requested = match receiver.recv_timeout(LOOK) {
@@ -76,6 +84,7 @@ fn watch(
             let now = version(connection)?;
             if requested || now != seen {
                 fleet.set(registrar.remotes().list()?);
+                sites.load()?;
                 registrar.access().recheck_streams();
             }
             Ok::<_, RegistryError>(now)

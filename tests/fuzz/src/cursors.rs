@@ -39,6 +39,7 @@ fn open() -> Open {
             embedded: None,
             remotes: Vec::new(),
             local: Some(local),
+            sites: Vec::new(),
             connect: Arc::new(Network),
             now: || Timestamp(1_700_000_000_000),
             deadline: Duration::from_secs(2),

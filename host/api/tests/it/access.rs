@@ -149,6 +149,7 @@ async fn every_operation_needs_the_role_that_the_document_names() {
                         "verify": 1,
                     },
                 }),
+                "addRoute" => json!({ "prefix": "a.example/", "worker_id": worker }),
                 "bulkWorkers" => json!({ "action": "stop", "workers": [] }),
                 _ => json!({}),
             };
@@ -156,6 +157,10 @@ async fn every_operation_needs_the_role_that_the_document_names() {
             let path = path.replace("{worker_id}", worker).replace("{input_id}", worker);
             let path = path.replace("{digest}", &digest).replace("{name}", "a");
             let path = path.replace("{session_id}", "0").replace("{token_id}", "0");
+            let path = match id {
+                "removeRoute" => format!("{path}?prefix=a.example/"),
+                _ => path,
+            };
             let path = path.replace("{hash}", &digest).replace("{step_key}", "0");
             for (has, token) in tokens.iter().enumerate() {
                 let ask = bed.ask(&method.to_uppercase(), &path).bearer(token).json(&body);

@@ -9,7 +9,9 @@ use skep_conformance::fake::FakeSubject;
 use skep_conformance::{Guest, Subject as _};
 use skep_protocol::ci::CiRuns;
 use skep_protocol::{CreateToken, Role, RuntimeHandle, Timestamp};
-use skep_registry::{Connect, ConnectError, EmbeddedRuntime, Registry, RegistryParts, RemoteSpec};
+use skep_registry::{
+    Connect, ConnectError, EmbeddedRuntime, Registry, RegistryParts, RemoteSpec, SiteSpec,
+};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -104,11 +106,13 @@ impl Bed {
             insecure: true,
             display_name: None,
         };
+        let main = SiteSpec { name: "main".parse().unwrap(), public: false, routes: Vec::new() };
         let registry = Registry::open(RegistryParts {
             dir,
             embedded: Some(embedded),
             remotes: vec![remote],
             local: None,
+            sites: vec![main],
             connect: Arc::new(Near(Arc::clone(&far))),
             now,
             deadline: Duration::from_millis(500),

@@ -12,6 +12,7 @@ mod console;
 mod document;
 mod events;
 mod hostile;
+mod http_routes;
 mod leaks;
 mod puppet;
 mod requests;

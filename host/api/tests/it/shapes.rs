@@ -66,6 +66,8 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("FileName", "", "the guest's or the caller's, below the worker's directory"),
     ("FleetChange", "cursor", "a cursor"),
     ("GuestPath", "", "the caller's, within the guest"),
+    ("RoutePrefix", "", "an admin's: a host and a path of a site"),
+    ("SiteName", "", "the operator's"),
     ("HostPattern", "", "the caller's, or the guest's: hosts that a worker may send requests to"),
     ("Labels", "*", "the caller's"),
     ("Listing", "next_cursor", "a cursor"),

@@ -20,6 +20,7 @@ use crate::report::UpReport;
 use crate::running::{HostNote, RunningHost};
 use crate::settings::Settings;
 use crate::signals::Signals;
+use crate::site_setting::SiteSetting;
 use crate::terminal::LostOutput;
 use crate::{ambient, json, secret, terminal};
 
@@ -84,7 +85,8 @@ impl ServingHost {
             host_id,
             display_name: display_name.parse().map_err(|error| Failed::here(format!("{error}")))?,
         };
-        let registry = parts::registry(&dir, embedded, &settings, surface)?;
+        let specs = SiteSetting::specs(&settings.sites, &runtime_id).map_err(Failed::here)?;
+        let registry = parts::registry(&dir, embedded, &settings, surface, specs.clone())?;
         let credentials = FirstCredentials::create(&registry, surface, address)?;
         let note = RunningHost {
             url: url(address),
@@ -92,8 +94,8 @@ impl ServingHost {
         };
         let _note = note.announce(&dir)?;
         let mut sites = Vec::new();
-        for site in &settings.sites {
-            sites.push(BoundSite::bind(site).await?);
+        for (setting, spec) in settings.sites.iter().zip(specs) {
+            sites.push(BoundSite::bind(setting, spec).await?);
         }
         let allowed_hosts = settings.allowed_hosts;
         Ok(Self {
@@ -143,7 +145,7 @@ impl ServingHost {
             OutputFormat::Text => {
                 terminal::try_say("ready", &format!("{url}  (runtime {})", self.runtime_id))?;
                 for site in &self.sites {
-                    terminal::try_say("site", &site.url())?;
+                    terminal::try_say("site", &format!("{}  ({})", site.url(), site.name()))?;
                 }
                 if let Some(login) = &report.login {
                     terminal::try_say("login", &format!("{login}  (works once, for 10 minutes)"))?;

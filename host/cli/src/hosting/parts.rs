@@ -9,7 +9,7 @@ use std::time::Duration;
 use cap_std::fs::Dir;
 use skep_api::Surface;
 use skep_protocol::{HostId, Limits, RuntimeId, ScopeName, SecretName};
-use skep_registry::{Ceilings, Network, Registry, RegistryParts};
+use skep_registry::{Ceilings, Network, Registry, RegistryParts, SiteSpec};
 use skep_runtime::{Embedded, EmbeddedParts, OperatorScope};
 use skep_sandbox::{Incremental, OperatorSecret, Outbound, Sandbox, SandboxParts, Wall};
 use skep_steps::{StepHost, StepHostParts};
@@ -221,6 +221,7 @@ pub(super) fn registry(
     runtime: skep_registry::EmbeddedRuntime,
     settings: &Settings,
     surface: Surface,
+    sites: Vec<SiteSpec>,
 ) -> Result<Registry, Failed> {
     let (remotes, local) = match surface {
         Surface::Browser => (remote::of_settings(&settings.remotes)?, local_runs()),
@@ -236,6 +237,7 @@ pub(super) fn registry(
         dir: dir.try_clone()?,
         embedded: Some(runtime),
         remotes,
+        sites,
         local,
         connect: Arc::new(Network),
         ceilings,

@@ -276,6 +276,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/routes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists routes to HTTP workers: of the settings, then stored ones */
+        get: operations["listRoutes"];
+        put?: never;
+        /** Adds a route to an HTTP worker, which is used at once */
+        post: operations["addRoute"];
+        /** Removes a stored route to an HTTP worker */
+        delete: operations["removeRoute"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runtimes": {
         parameters: {
             query?: never;
@@ -1050,6 +1069,15 @@ export interface components {
             /** @description Worker that was changed, if any. */
             worker_id: components["schemas"]["WorkerId"] | null;
         };
+        /** @description The audited properties of a route. Its worker is that of the entry. */
+        AuditedRoute: {
+            /** @description Right that its requests need, if the request says. */
+            auth?: components["schemas"]["RouteAuth"] | null;
+            /** @description Its host and path. */
+            prefix: components["schemas"]["RoutePrefix"];
+            /** @description Its site; none if the request names none and the host has not exactly one. */
+            site?: components["schemas"]["SiteName"] | null;
+        };
         /** @description The audited parts of a state. Absent parts are not part of the change. */
         AuditedState: {
             /** @description Grants of the worker. */
@@ -1058,6 +1086,8 @@ export interface components {
             labels?: components["schemas"]["Labels"] | null;
             /** @description Limits of the worker that differ from the defaults. */
             limits?: components["schemas"]["LimitChanges"] | null;
+            /** @description The route to the worker. */
+            route?: components["schemas"]["AuditedRoute"] | null;
             /** @description The session. */
             session_id?: components["schemas"]["SessionId"] | null;
             /** @description The step of a pipeline. */
@@ -1840,6 +1870,15 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description A page of a list over all runtimes, with diagnostics for missing items. */
+        ListingOfRouteView: {
+            /** @description Diagnostics about this list. */
+            diagnostics: components["schemas"]["Diagnostic"][];
+            /** @description The items. */
+            items: components["schemas"]["RouteView"][];
+            /** @description Cursor of the next page, if there is one. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list over all runtimes, with diagnostics for missing items. */
         ListingOfRuntimeSummary: {
             /** @description Diagnostics about this list. */
             diagnostics: components["schemas"]["Diagnostic"][];
@@ -1950,6 +1989,10 @@ export interface components {
             secret: components["schemas"]["SecretName"];
         } | {
             runtimes: components["schemas"]["RuntimeId"][];
+        } | {
+            site: components["schemas"]["SiteName"];
+        } | {
+            public_site: components["schemas"]["SiteName"];
         };
         /** @description The state that a worker is in. */
         Observed: {
@@ -2068,6 +2111,32 @@ export interface components {
         Rights: "ro" | "rw";
         /** @description The permissions of a token. */
         Role: "viewer" | "operator" | "admin";
+        /** @description The right that a route asks for. */
+        RouteAuth: "token" | "public";
+        /**
+         * @description The host and the beginning of the path of requests: `shop.example/cart`. The path is matched in
+         *     whole segments, as a client sends it.
+         */
+        RoutePrefix: string;
+        /** @description The effect of a route. The operator's settings come first, and may change after it was added. */
+        RouteState: "active" | "token_only" | "shadowed" | "no_site";
+        /** @description A route. */
+        RouteView: {
+            /** @description Right that a request needs. */
+            auth: components["schemas"]["RouteAuth"];
+            /** @description Time at which the route was added; none for a route of the settings. */
+            created_at: components["schemas"]["Timestamp"] | null;
+            /** @description Host and beginning of the path. */
+            prefix: components["schemas"]["RoutePrefix"];
+            /** @description Runtime of the worker. */
+            runtime_id: components["schemas"]["RuntimeId"];
+            /** @description Site of the route. */
+            site: components["schemas"]["SiteName"];
+            /** @description Effect of the route. */
+            state: components["schemas"]["RouteState"];
+            /** @description Worker that answers. */
+            worker_id: components["schemas"]["WorkerId"];
+        };
         /** @description The end of a run. */
         RunOutcome: "passed" | "failed" | "cancelled" | "running" | "interrupted";
         /**
@@ -2229,6 +2298,8 @@ export interface components {
         };
         /** @description The severity of a diagnostic. */
         Severity: "info" | "warning" | "error";
+        /** @description The operator's name for an address on which HTTP workers answer. */
+        SiteName: string;
         /** @description A change of a worker with only the properties that lists show. */
         SlimChange: {
             /** @description Cursor to resume after this change. */
@@ -3629,6 +3700,142 @@ export interface operations {
             431: components["responses"]["431"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
+        };
+    };
+    listRoutes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The routes. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListingOfRouteView"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    addRoute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * @description Right that a request needs.
+                     * @default token
+                     */
+                    auth?: "token" | "public";
+                    /**
+                     * @description Host and beginning of the path: `shop.example/cart`. `*` is any host. Without a host, the names
+                     *     of the host's own machine.
+                     */
+                    prefix: string;
+                    /** @description Runtime of the worker; the embedded one if absent. */
+                    runtime_id?: string | null;
+                    /** @description Site of the route; the host's only one if absent. */
+                    site?: string | null;
+                    /**
+                     * Format: uuid
+                     * @description Worker that answers.
+                     */
+                    worker_id: string;
+                };
+            };
+        };
+        responses: {
+            /** @description The same route exists. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RouteView"];
+                };
+            };
+            /** @description Added. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RouteView"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            410: components["responses"]["410"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            415: components["responses"]["415"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+            507: components["responses"]["507"];
+        };
+    };
+    removeRoute: {
+        parameters: {
+            query?: {
+                /** @description Host and beginning of the path. It must be given. */
+                prefix?: string;
+                /** @description Site of the route; the host's only one if absent. */
+                site?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            415: components["responses"]["415"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+            507: components["responses"]["507"];
         };
     };
     listRuntimes: {

@@ -64,6 +64,8 @@ const ACTIONS = [
   "session.end",
   "remote.add",
   "remote.remove",
+  "route.add",
+  "route.remove",
   "login",
   "logout",
 ];

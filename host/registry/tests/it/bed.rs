@@ -109,6 +109,7 @@ impl Bed {
             }),
             remotes,
             local: Some(runs.try_clone().unwrap()),
+            sites: Vec::new(),
             connect: Arc::new(net),
             now,
             deadline: DEADLINE,

@@ -15,3 +15,4 @@ mod local;
 mod reload;
 mod remotes;
 mod roles;
+mod routes;

@@ -71,7 +71,16 @@ impl Puppet {
 
     /// Creates a worker, without counting as a call.
     pub(crate) async fn worker(&self) -> WorkerId {
-        let wasm = FakeSubject::new().wasm(Guest::Scribe);
+        self.worker_of(Guest::Scribe).await
+    }
+
+    /// Creates an HTTP worker, without counting as a call.
+    pub(crate) async fn http_worker(&self) -> WorkerId {
+        self.worker_of(Guest::Responder).await
+    }
+
+    async fn worker_of(&self, guest: Guest) -> WorkerId {
+        let wasm = FakeSubject::new().wasm(guest);
         let wasm = stream::iter([Ok(wasm.into())]).boxed();
         let component = self.behind().put_component(wasm, Role::Admin).await.unwrap().item.digest;
         let spec = WorkerSpec::new(component);

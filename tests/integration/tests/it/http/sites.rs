@@ -156,6 +156,96 @@ fn a_site_with_a_certificate_speaks_tls_alone() {
 }
 
 #[test]
+fn a_route_is_added_and_removed_while_the_host_runs() {
+    let mut hosted = Hosted::start();
+    let component = guest("responder");
+    let create = |name: &str| {
+        let component = component.to_str().unwrap();
+        let step = format!("step={name}");
+        let words = ["worker", "create", component, "--config", &step, "--name", name];
+        hosted.good(&[&words[..], &["--output", "json"]].concat()).text("worker_id")
+    };
+    let (shop, other) = (create("shop"), create("other"));
+    let section = |public: bool| {
+        format!(
+            "[[http]]\nlisten = \"127.0.0.1:0\"\npublic = {public}\n\
+             routes = [{{ host = \"fixed.example\", worker = \"{other}\", auth = \"public\" }}]\n"
+        )
+    };
+    let site = restarted(&mut hosted, &section(true)).remove(0);
+    let ask =
+        |site: &str, host: &str, target: &str| with(site, "GET", target, &[("host", host)], b"");
+    ask(&site, "shop.example", "/config/step").is(404);
+    let add = ["route", "add", "shop.example/", "shop", "--auth", "public", "--output", "json"];
+    let added = hosted.good(&add).json();
+    assert_eq!((&added["state"], &added["site"]), (&"active".into(), &"main".into()));
+    assert_eq!(ask(&site, "Shop.example:81", "/config/step").is(200).text(), "shop");
+    ask(&site, "evil.example", "/config/step").is(404);
+    ask(&site, "localhost", "/config/step").is(404);
+    // A longer path to the other worker, with a token.
+    let place = format!("{}/{other}", hosted.host.runtime_id);
+    hosted.good(&["route", "add", "shop.example/config/step", &place]);
+    ask(&site, "shop.example", "/config/step").is(401);
+    assert_eq!(ask(&site, "shop.example", "/config/steps").is(200).text(), "");
+    let bearer = format!("Bearer {}", hosted.host.token);
+    let headers = [("host", "shop.example"), ("authorization", &*bearer)];
+    assert_eq!(with(&site, "GET", "/config/step", &headers, b"").is(200).text(), "other");
+    let listed = hosted.good(&["route", "list"]).out;
+    for part in ["fixed.example/", "skep.toml", "shop.example/config/step", "skep route", &shop] {
+        assert!(listed.contains(part), "{part}: {listed}");
+    }
+    for secret in [&site["http://".len()..], hosted.dir.to_str().unwrap(), &hosted.host.token] {
+        assert!(!listed.contains(secret), "{listed}");
+    }
+
+    for (words, says) in [
+        (&["route", "add", "fixed.example/", "shop"][..], "remove it first"),
+        (&["route", "add", "shop.example", "shop"], "a route is HOST/PATH"),
+        (&["route", "add", "a.example/", "shop", "--site", "side"], "there is no site side"),
+        (&["route", "rm", "fixed.example/"], "routes of skep.toml are removed there"),
+    ] {
+        let said = hosted.skep(words);
+        assert!(said.code != 0 && said.err.contains(says), "{words:?}: {}", said.err);
+    }
+    for role in ["viewer", "operator"] {
+        let token = hosted.good(&["token", "create", "--role", role]).out;
+        std::fs::write(hosted.dir.join("token"), token).unwrap();
+        let with_token = ["--host", &hosted.host.url, "--token-file", "token"];
+        for words in [
+            &["route", "add", "b.example/", "shop"][..],
+            &["route", "rm", "shop.example/"],
+            &["route", "list"],
+        ] {
+            let said = hosted.skep(&[words, &with_token].concat());
+            assert_eq!(said.code, 125, "{role} {words:?}");
+            assert!(said.err.contains("it takes the role admin"), "{}", said.err);
+        }
+    }
+
+    // A restart keeps the routes. Where the settings allow no public ones any more, a token is needed.
+    let site = restarted(&mut hosted, &section(true)).remove(0);
+    assert_eq!(ask(&site, "shop.example", "/config/a").is(200).text(), "");
+    let site = restarted(&mut hosted, &section(false)).remove(0);
+    ask(&site, "shop.example", "/config/a").is(401);
+    assert_eq!(ask(&site, "fixed.example", "/config/step").is(200).text(), "other");
+    assert!(hosted.good(&["route", "list"]).out.contains("token only"));
+    let refused = hosted.skep(&["route", "add", "c.example/", "shop", "--auth", "public"]);
+    assert!(refused.code == 125 && refused.err.contains("public = true"), "{}", refused.err);
+    let refused = hosted.good(&["audit", "--action", "route.add", "--output", "json"]).json();
+    let first = &refused["items"][0];
+    assert_eq!((&first["outcome"], &first["worker_id"]), (&"forbidden".into(), &shop.into()));
+    assert_eq!(first["after"]["route"]["prefix"], "c.example/");
+
+    hosted.good(&["route", "rm", "shop.example/"]);
+    let bearer = format!("Bearer {}", hosted.host.token);
+    let headers = [("host", "shop.example"), ("authorization", &*bearer)];
+    with(&site, "GET", "/config/a", &headers, b"").is(404);
+    with(&site, "GET", "/config/step", &headers, b"").is(200);
+    let removed = hosted.good(&["audit", "--action", "route.remove", "--last", "1"]).out;
+    assert!(removed.contains("route shop.example/") && removed.contains("ok"), "{removed}");
+}
+
+#[test]
 fn a_route_that_is_wrong_keeps_the_host_from_starting() {
     let mut hosted = Hosted::start();
     hosted.host.terminate();
@@ -164,6 +254,8 @@ fn a_route_that_is_wrong_keeps_the_host_from_starting() {
         ("{ worker = \"x\", path = \"a\" }", "does not begin with a slash"),
         ("{ worker = \"x\", auth = \"all\" }", "expected `token` or `public`"),
         ("{ path = \"/\" }", "worker"),
+        ("{ worker = \"x\", host = \"a.example:81\" }", "a host without a port"),
+        ("{ worker = \"x\", path = \"/a/../b\" }", "a path without"),
     ] {
         let text = format!("[[http]]\nlisten = \"127.0.0.1:0\"\nroutes = [{route}]\n");
         std::fs::write(hosted.dir.join("skep.toml"), text).unwrap();
@@ -171,4 +263,9 @@ fn a_route_that_is_wrong_keeps_the_host_from_starting() {
         assert_eq!(said.code, 125, "{route}: {}", said.err);
         assert!(said.err.contains(says), "{route}: {}", said.err);
     }
+    let twice = "[[http]]\nlisten = \"127.0.0.1:0\"\n".repeat(2);
+    std::fs::write(hosted.dir.join("skep.toml"), twice).unwrap();
+    let said = skep(&hosted.dir, &["up", "--listen", "127.0.0.1:0"]);
+    assert_eq!(said.code, 125);
+    assert!(said.err.contains("have the name `main`"), "{}", said.err);
 }
