@@ -75,19 +75,16 @@ pub fn router(parts: ApiParts) -> Router {
     let mut known: HashMap<String, Vec<RouteInfo>> = HashMap::new();
     let mut router = Router::new();
     for route in routes {
+        if route.is_any() {
+            // The worker decides which methods and parameters there are, so the gate knows none.
+            router = router.route(&route.path, route.handler);
+            continue;
+        }
         let counters = metrics.of(route.method, &route.path);
         let (path, open, query) = (route.path.clone(), route.open, route.in_query());
         let of_path = known.entry(route.path.clone()).or_default();
         of_path.push(RouteInfo { method: route.method, path, open, query, counters });
         router = router.route(&route.path, route.handler);
-    }
-    let prefix = match surface {
-        Surface::Browser => "/api/runtimes/{runtime_id}",
-        Surface::Runtime => "/v1",
-    };
-    let http = axum::routing::any(http_front::worker);
-    for path in ["/http", "/http/", "/http/{*path}"] {
-        router = router.route(&format!("{prefix}/workers/{{worker_id}}{path}"), http.clone());
     }
     let unmatched = metrics.of("*", "*");
     let app = App(Arc::new(AppState {

@@ -59,15 +59,18 @@ pub(crate) fn document(routes: &[Route]) -> String {
             responses.insert(status.to_string(), json!({ "$ref": shared }));
         }
         let mut operation = json!({
-            "operationId": route.id,
             "summary": route.description,
             "responses": responses,
         });
+        if let Some(notes) = route.notes {
+            operation["description"] = notes.into();
+        }
         if !parameters.is_empty() {
             operation["parameters"] = parameters.into();
         }
         if let Some(content) = written(&route.request, &mut takes) {
-            operation["requestBody"] = json!({ "required": true, "content": content });
+            let required = !route.is_any();
+            operation["requestBody"] = json!({ "required": required, "content": content });
         }
         if let Some(role) = route.role {
             operation["x-role"] = role.as_str().into();
@@ -75,7 +78,11 @@ pub(crate) fn document(routes: &[Route]) -> String {
         if route.open {
             operation["security"] = json!([]);
         }
-        paths.entry(path).or_default().insert(route.method.to_lowercase(), operation);
+        let methods = paths.entry(path).or_default();
+        for (method, id) in route.operations() {
+            operation["operationId"] = id.into();
+            methods.insert(method.to_lowercase(), operation.clone());
+        }
     }
     let problem = answers.subschema_for::<Problem>();
     let responses: Map<String, Value> =
@@ -180,6 +187,10 @@ fn in_path(name: &str, generator: &mut SchemaGenerator) -> Value {
         "run_id" => (|all| all.subschema_for::<CiRunId>(), "The run."),
         "input_id" => (|all| all.subschema_for::<InputId>(), "The input."),
         "digest" => (|all| all.subschema_for::<ComponentDigest>(), "The digest."),
+        "path" => (
+            |all| all.subschema_for::<String>(),
+            "The path for the worker, with its slashes unencoded. It may be empty.",
+        ),
         _ => {
             (|all| all.subschema_for::<FileName>(), "The file's name, with its slashes unencoded.")
         }

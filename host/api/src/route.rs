@@ -3,7 +3,7 @@
 
 use axum::Json;
 use axum::handler::Handler;
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{MethodFilter, MethodRouter, any, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use skep_protocol::{Problem, Role};
 
@@ -41,6 +41,12 @@ pub(crate) fn events<const N: usize>(all: [(&'static str, SchemaOf); N]) -> Body
     BodySchema::Events(all.into_iter().chain([named::<Problem>(PROBLEM)]).collect())
 }
 
+/// The word for any method.
+const ANY: &str = "*";
+
+/// Methods that the document has for any.
+const LISTED: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
 /// OpenAPI's word for query parameters.
 const QUERY: &str = "query";
 
@@ -61,6 +67,8 @@ pub(crate) struct Route {
     /// Operation id in the document.
     pub(crate) id: &'static str,
     pub(crate) description: &'static str,
+    /// More than fits in one sentence.
+    pub(crate) notes: Option<&'static str>,
     /// True if it needs no login.
     pub(crate) open: bool,
     /// Least role that may use it, as the registry decides; none if it is open.
@@ -87,6 +95,7 @@ impl Route {
             handler: on(filter, handler),
             id,
             description,
+            notes: None,
             open: false,
             role: Some(if method == "GET" { Role::Viewer } else { Role::Operator }),
             parameters: Vec::new(),
@@ -146,6 +155,40 @@ impl Route {
         handler: H,
     ) -> Self {
         Self::change(("DELETE", MethodFilter::DELETE), path, named, handler)
+    }
+
+    /// Creates a route of any method, which passes requests on. Its handler checks what comes with
+    /// them.
+    pub(crate) fn any<H: Handler<T, App>, T: 'static>(
+        path: &str,
+        named: (&'static str, &'static str),
+        handler: H,
+    ) -> Self {
+        let route = Self::new((ANY, MethodFilter::GET), path, named, handler.clone());
+        Self { handler: any(handler), ..route }
+    }
+
+    /// Returns true for a route of any method.
+    pub(crate) fn is_any(&self) -> bool {
+        self.method == ANY
+    }
+
+    /// Returns the methods in the document, each with the id of its operation.
+    pub(crate) fn operations(&self) -> Vec<(&'static str, String)> {
+        if !self.is_any() {
+            return vec![(self.method, self.id.to_owned())];
+        }
+        let id = |method: &str| {
+            let (first, rest) = method.split_at(1);
+            format!("{}{first}{}", self.id, rest.to_lowercase())
+        };
+        LISTED.iter().map(|method| (*method, id(method))).collect()
+    }
+
+    /// Describes it at length.
+    pub(crate) fn notes(mut self, notes: &'static str) -> Self {
+        self.notes = Some(notes);
+        self
     }
 
     /// Marks the route as public.

@@ -10,6 +10,7 @@ pub(crate) mod console;
 pub(crate) mod files;
 pub(crate) mod fleet;
 pub(crate) mod fleet_events;
+pub(crate) mod http;
 mod http_routes;
 pub(crate) mod inputs;
 pub(crate) mod probes;
@@ -37,6 +38,7 @@ pub(crate) fn all(surface: Surface) -> Vec<Route> {
         inputs::routes(),
         transcript::routes(),
         files::routes(),
+        http::routes(),
         steps::routes(),
     ];
     let runtimes = runtimes.into_iter().flatten();

@@ -156,7 +156,10 @@ async fn every_operation_needs_the_role_that_the_document_names() {
             let path = path.replace("{runtime_id}", "home").replace("{host_id}", "fake-host");
             let path = path.replace("{worker_id}", worker).replace("{input_id}", worker);
             let path = path.replace("{digest}", &digest).replace("{name}", "a");
-            let path = path.replace("{session_id}", "0").replace("{token_id}", "0");
+            let path = path
+                .replace("{path}", "hello")
+                .replace("{session_id}", "0")
+                .replace("{token_id}", "0");
             let path = match id {
                 "removeRoute" => format!("{path}?prefix=a.example/"),
                 _ => path,

@@ -97,3 +97,21 @@ fn streams_are_described_by_their_events() {
         assert_eq!(found.collect::<Vec<_>>(), expected, "{path}");
     }
 }
+
+#[test]
+fn requests_of_http_workers_are_described_with_every_reason_of_a_missing_answer() {
+    let document: Value = serde_json::from_str(&skep_api::openapi()).unwrap();
+    let path = "/api/runtimes/{runtime_id}/workers/{worker_id}/http/{path}";
+    let methods = document["paths"][path].as_object().unwrap();
+    let names: Vec<_> = methods.keys().map(String::as_str).collect();
+    assert_eq!(names, ["delete", "get", "patch", "post", "put"]);
+    for (method, operation) in methods {
+        assert_eq!(operation["x-role"], "operator", "{method}");
+        let notes = operation["description"].as_str().unwrap();
+        for reason in skep_protocol::NoAnswer::every().map(|why| why.reason()) {
+            assert!(notes.contains(&format!("`{reason}`")), "{reason} is not in: {notes}");
+        }
+        let status = skep_protocol::NoAnswer::every().map(|why| why.status().to_string());
+        assert!(status.iter().all(|status| operation["responses"][status].is_object()));
+    }
+}

@@ -62,7 +62,7 @@ fn paths(runtimes: &[&str], worker: &str, digest: &str) -> Vec<(String, String)>
                 let path = path.replace("{worker_id}", id).replace("{digest}", digest);
                 let path = path.replace("{input_id}", id).replace("{name}", "a/b");
                 let path = path.replace("{token_id}", "0").replace("{session_id}", "0");
-                let path = path.replace("{run_id}", crate::ci::RUN);
+                let path = path.replace("{run_id}", crate::ci::RUN).replace("{path}", "a");
                 let path = match path.rsplit_once('/').map(|(_, last)| last) {
                     Some("log" | "explanation") => format!("{path}?step={}", crate::ci::STEP),
                     Some("output") => format!("{path}?step={}&path=a", crate::ci::STEP),

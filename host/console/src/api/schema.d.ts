@@ -681,6 +681,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runtimes/{runtime_id}/workers/{worker_id}/http/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Passes a request to an HTTP worker
+         * @description Any method is passed on; some are listed. The worker sees the rest of the path and the query as they were sent, and the body as a stream. It does not see `Authorization`, the cookie of the console's session, headers of the connection, and headers that begin with `skep-`; `Forwarded` is the host's. Its answer may have any status. It is sandboxed, since it has the console's origin: `Content-Security-Policy` is `sandbox`, and `Set-Cookie`, `Clear-Site-Data`, `Alt-Svc`, `Strict-Transport-Security`, `WWW-Authenticate` and other headers that a browser applies to a whole origin are removed. As a script, a style, a worker or an object of a page it is refused (`part_of_page_refused`). A route to a site of its own has none of these bounds. Without an answer of the worker, the problem has the code `no_answer` and its `reason`: `trap`, `memory`, `limit`, `exit`, `unset`, `invalid`, `instance` or `guest_error` (502), `deadline` (504), `stopped` (503). An answer that ends early is cut off: the connection is reset. Too many requests at a time are `busy`. A worker of another kind is `operation_unsupported`, and a request for a WebSocket `upgrade_unsupported` (501).
+         */
+        get: operations["httpGet"];
+        /**
+         * Passes a request to an HTTP worker
+         * @description Any method is passed on; some are listed. The worker sees the rest of the path and the query as they were sent, and the body as a stream. It does not see `Authorization`, the cookie of the console's session, headers of the connection, and headers that begin with `skep-`; `Forwarded` is the host's. Its answer may have any status. It is sandboxed, since it has the console's origin: `Content-Security-Policy` is `sandbox`, and `Set-Cookie`, `Clear-Site-Data`, `Alt-Svc`, `Strict-Transport-Security`, `WWW-Authenticate` and other headers that a browser applies to a whole origin are removed. As a script, a style, a worker or an object of a page it is refused (`part_of_page_refused`). A route to a site of its own has none of these bounds. Without an answer of the worker, the problem has the code `no_answer` and its `reason`: `trap`, `memory`, `limit`, `exit`, `unset`, `invalid`, `instance` or `guest_error` (502), `deadline` (504), `stopped` (503). An answer that ends early is cut off: the connection is reset. Too many requests at a time are `busy`. A worker of another kind is `operation_unsupported`, and a request for a WebSocket `upgrade_unsupported` (501).
+         */
+        put: operations["httpPut"];
+        /**
+         * Passes a request to an HTTP worker
+         * @description Any method is passed on; some are listed. The worker sees the rest of the path and the query as they were sent, and the body as a stream. It does not see `Authorization`, the cookie of the console's session, headers of the connection, and headers that begin with `skep-`; `Forwarded` is the host's. Its answer may have any status. It is sandboxed, since it has the console's origin: `Content-Security-Policy` is `sandbox`, and `Set-Cookie`, `Clear-Site-Data`, `Alt-Svc`, `Strict-Transport-Security`, `WWW-Authenticate` and other headers that a browser applies to a whole origin are removed. As a script, a style, a worker or an object of a page it is refused (`part_of_page_refused`). A route to a site of its own has none of these bounds. Without an answer of the worker, the problem has the code `no_answer` and its `reason`: `trap`, `memory`, `limit`, `exit`, `unset`, `invalid`, `instance` or `guest_error` (502), `deadline` (504), `stopped` (503). An answer that ends early is cut off: the connection is reset. Too many requests at a time are `busy`. A worker of another kind is `operation_unsupported`, and a request for a WebSocket `upgrade_unsupported` (501).
+         */
+        post: operations["httpPost"];
+        /**
+         * Passes a request to an HTTP worker
+         * @description Any method is passed on; some are listed. The worker sees the rest of the path and the query as they were sent, and the body as a stream. It does not see `Authorization`, the cookie of the console's session, headers of the connection, and headers that begin with `skep-`; `Forwarded` is the host's. Its answer may have any status. It is sandboxed, since it has the console's origin: `Content-Security-Policy` is `sandbox`, and `Set-Cookie`, `Clear-Site-Data`, `Alt-Svc`, `Strict-Transport-Security`, `WWW-Authenticate` and other headers that a browser applies to a whole origin are removed. As a script, a style, a worker or an object of a page it is refused (`part_of_page_refused`). A route to a site of its own has none of these bounds. Without an answer of the worker, the problem has the code `no_answer` and its `reason`: `trap`, `memory`, `limit`, `exit`, `unset`, `invalid`, `instance` or `guest_error` (502), `deadline` (504), `stopped` (503). An answer that ends early is cut off: the connection is reset. Too many requests at a time are `busy`. A worker of another kind is `operation_unsupported`, and a request for a WebSocket `upgrade_unsupported` (501).
+         */
+        delete: operations["httpDelete"];
+        options?: never;
+        head?: never;
+        /**
+         * Passes a request to an HTTP worker
+         * @description Any method is passed on; some are listed. The worker sees the rest of the path and the query as they were sent, and the body as a stream. It does not see `Authorization`, the cookie of the console's session, headers of the connection, and headers that begin with `skep-`; `Forwarded` is the host's. Its answer may have any status. It is sandboxed, since it has the console's origin: `Content-Security-Policy` is `sandbox`, and `Set-Cookie`, `Clear-Site-Data`, `Alt-Svc`, `Strict-Transport-Security`, `WWW-Authenticate` and other headers that a browser applies to a whole origin are removed. As a script, a style, a worker or an object of a page it is refused (`part_of_page_refused`). A route to a site of its own has none of these bounds. Without an answer of the worker, the problem has the code `no_answer` and its `reason`: `trap`, `memory`, `limit`, `exit`, `unset`, `invalid`, `instance` or `guest_error` (502), `deadline` (504), `stopped` (503). An answer that ends early is cut off: the connection is reset. Too many requests at a time are `busy`. A worker of another kind is `operation_unsupported`, and a request for a WebSocket `upgrade_unsupported` (501).
+         */
+        patch: operations["httpPatch"];
+        trace?: never;
+    };
     "/api/runtimes/{runtime_id}/workers/{worker_id}/inputs": {
         parameters: {
             query?: never;
@@ -3094,11 +3130,29 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description Bad Gateway */
+        502: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description Service Unavailable */
         503: {
             headers: {
                 /** @description Delay before the next attempt, in seconds. */
                 "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Gateway Timeout */
+        504: {
+            headers: {
                 [name: string]: unknown;
             };
             content: {
@@ -6138,6 +6192,246 @@ export interface operations {
             500: components["responses"]["500"];
             501: components["responses"]["501"];
             503: components["responses"]["503"];
+            507: components["responses"]["507"];
+        };
+    };
+    httpGet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+                /** @description The path for the worker, with its slashes unencoded. It may be empty. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "*/*": unknown;
+            };
+        };
+        responses: {
+            /** @description The worker's answer, if 200 is its status. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": unknown;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            410: components["responses"]["410"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            502: components["responses"]["502"];
+            503: components["responses"]["503"];
+            504: components["responses"]["504"];
+            507: components["responses"]["507"];
+        };
+    };
+    httpPut: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+                /** @description The path for the worker, with its slashes unencoded. It may be empty. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "*/*": unknown;
+            };
+        };
+        responses: {
+            /** @description The worker's answer, if 200 is its status. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": unknown;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            410: components["responses"]["410"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            502: components["responses"]["502"];
+            503: components["responses"]["503"];
+            504: components["responses"]["504"];
+            507: components["responses"]["507"];
+        };
+    };
+    httpPost: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+                /** @description The path for the worker, with its slashes unencoded. It may be empty. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "*/*": unknown;
+            };
+        };
+        responses: {
+            /** @description The worker's answer, if 200 is its status. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": unknown;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            410: components["responses"]["410"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            502: components["responses"]["502"];
+            503: components["responses"]["503"];
+            504: components["responses"]["504"];
+            507: components["responses"]["507"];
+        };
+    };
+    httpDelete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+                /** @description The path for the worker, with its slashes unencoded. It may be empty. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "*/*": unknown;
+            };
+        };
+        responses: {
+            /** @description The worker's answer, if 200 is its status. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": unknown;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            410: components["responses"]["410"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            502: components["responses"]["502"];
+            503: components["responses"]["503"];
+            504: components["responses"]["504"];
+            507: components["responses"]["507"];
+        };
+    };
+    httpPatch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The runtime. */
+                runtime_id: string;
+                /** @description The worker. */
+                worker_id: string;
+                /** @description The path for the worker, with its slashes unencoded. It may be empty. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "*/*": unknown;
+            };
+        };
+        responses: {
+            /** @description The worker's answer, if 200 is its status. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": unknown;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            409: components["responses"]["409"];
+            410: components["responses"]["410"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            421: components["responses"]["421"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            501: components["responses"]["501"];
+            502: components["responses"]["502"];
+            503: components["responses"]["503"];
+            504: components["responses"]["504"];
             507: components["responses"]["507"];
         };
     };
