@@ -74,18 +74,20 @@ pub(crate) struct Inspected {
     pub(crate) kind: Option<&'static str>,
     /// The reason that a run would refuse the component, if it would.
     pub(crate) refusal: Option<String>,
+    pub(crate) needs_wasi_0_3: bool,
 }
 
-/// Examines a component as a run would.
-pub(crate) fn inspect_file(path: &Path) -> Result<Inspected, Failed> {
+/// Examines a component as a run with this use of WASI 0.3 would.
+pub(crate) fn inspect_file(path: &Path, wasi_0_3: Wasi03) -> Result<Inspected, Failed> {
     let limits = Limits::default();
     let source = NamedSource::from(path.to_path_buf());
     let wasm = source.read(NoWriter::Refuse, limits.component_bytes)?;
     let shape = Shape::read(&wasm, &limits)
         .map_err(|refusal| Failed::refused(neutral(&refusal.to_string()).to_string()))?;
-    let refusal = refusal(&wasm, &shape, &limits, Wasi03::Off).map_err(Failed::internal)?;
+    let refusal = refusal(&wasm, &shape, &limits, wasi_0_3).map_err(Failed::internal)?;
     let kind = shape.kind.map(|kind| kind.as_str());
-    Ok(Inspected { digest: shape.digest.to_string(), kind, refusal })
+    let needs_wasi_0_3 = shape.needs_wasi_0_3().is_some();
+    Ok(Inspected { digest: shape.digest.to_string(), kind, refusal, needs_wasi_0_3 })
 }
 
 /// Returns the reason that a run would refuse the component, if it would. Fails if the compiling

@@ -106,6 +106,11 @@ impl RuntimeSetting {
         self.wasi_0_3.into()
     }
 
+    /// Turns WASI 0.3 on.
+    pub(crate) fn turn_wasi_0_3_on(&mut self) {
+        self.wasi_0_3 = true;
+    }
+
     /// Returns the isolation of command runs.
     pub(crate) fn isolation(&self) -> Result<Isolation, String> {
         match &self.isolation {

@@ -52,6 +52,10 @@ pub struct Manifest {
     /// How an HTTP worker's instances are used.
     #[serde(default)]
     pub http: HttpSpec,
+    /// True if the component needs WASI 0.3, which is experimental: `skep build`, `skep test` and `skep
+    /// dev` turn it on. A host has to turn it on too.
+    #[serde(default)]
+    pub wasi_0_3: bool,
     /// Labels for finding the worker.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,

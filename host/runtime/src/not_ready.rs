@@ -23,11 +23,13 @@ pub(crate) enum NotReady {
 
 impl NotReady {
     /// Returns true if the failure follows from the component's bytes alone, so that each attempt
-    /// would fail in the same way. A limit is a setting of the host, and a compiler that dies may
-    /// have been killed.
+    /// would fail in the same way. A limit and the switch of WASI 0.3 are settings of the host, and a
+    /// compiler that dies may have been killed.
     pub(crate) fn is_final(&self) -> bool {
         match self {
-            Self::Load(LoadError::Refused(refusal)) => !matches!(refusal, Refusal::Limit { .. }),
+            Self::Load(LoadError::Refused(refusal)) => {
+                !matches!(refusal, Refusal::Limit { .. } | Refusal::Wasi03Off(_))
+            }
             Self::Load(LoadError::Compile(error)) => {
                 use CompileError::{Invalid, Misfit, Unoffered};
                 matches!(error, Invalid(_) | Misfit(_) | Unoffered(_))
@@ -68,6 +70,10 @@ impl NotReady {
             Self::Load(LoadError::Refused(refusal @ Refusal::Limit { .. })) => {
                 format!("{refusal}; let the operator raise the limit, then {again}")
             }
+            // It was stored while the switch was on; the refusal names the switch.
+            Self::Load(LoadError::Refused(refusal @ Refusal::Wasi03Off(_))) => {
+                format!("{refusal}; then {again}")
+            }
             Self::Load(LoadError::Compile(CompileError::Crashed(_))) => {
                 format!("the compiler failed; {again}")
             }
@@ -101,6 +107,7 @@ mod tests {
             (NotReady::Load(LoadError::Refused(Refusal::NotWasm)), true, false),
             (NotReady::Load(LoadError::Refused(Refusal::Link("it".into()))), true, false),
             (NotReady::Load(LoadError::Refused(too_much)), false, false),
+            (NotReady::Load(LoadError::Refused(Refusal::Wasi03Off("it".into()))), false, false),
             (compile(limit(LimitName::compile_cpu_ms)), false, false),
             (compile(limit(LimitName::compile_wall_ms)), false, false),
             (compile(limit(LimitName::compile_memory_bytes)), false, false),

@@ -86,6 +86,7 @@ pub(super) fn hook(arguments: &CiHookArgs, files: Vec<OsString>) -> Result<u8, F
         note: None,
         continued: None,
         settings: arguments.pipeline.settings.clone(),
+        wasi_0_3: arguments.pipeline.wasi_0_3.into(),
     };
     let result = run_with(&pipeline, &plan, &tools, &how)?;
     let code = exit_code(result.outcome);

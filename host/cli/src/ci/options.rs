@@ -28,6 +28,10 @@ pub(super) struct PipelineFlags {
     #[arg(long)]
     pub(super) allow_absolute: bool,
 
+    /// Let tools be programs of WASI 0.3, which is experimental. A runtime has a setting of its own
+    #[arg(long = "wasi-0.3")]
+    pub(super) wasi_0_3: bool,
+
     /// Let steps use this secret, where their `secrets` name it. Repeat for more
     #[arg(long, value_name = "NAME")]
     pub(super) secret: Vec<SecretName>,

@@ -7,7 +7,7 @@ use skep_ci::{
     CachePolicy, Cancel, Plan, RunNote, RunParts, RunRecord, RunResult, Store, StoreRunner, Toolbox,
 };
 use skep_protocol::SecretName;
-use skep_sandbox::{OperatorSecret, Outbound};
+use skep_sandbox::{OperatorSecret, Outbound, Wasi03};
 use skep_steps::{RunExecutor, RunningGuests};
 
 use super::fetch::HostFetch;
@@ -53,6 +53,8 @@ pub(super) struct HowToRun {
     pub(super) continued: Option<String>,
     /// The operator's settings, if they are named.
     pub(super) settings: Option<PathBuf>,
+    /// The use of WASI 0.3 on this machine.
+    pub(super) wasi_0_3: Wasi03,
 }
 
 /// Reads the secrets that steps use.
@@ -108,7 +110,8 @@ pub(super) fn run_with(
     let result = match &reached {
         None => {
             let store = &pipeline.store;
-            let executor = sandbox::executor(store, how.jobs, secrets, Outbound::default());
+            let executor =
+                sandbox::executor(store, how.jobs, secrets, Outbound::default(), how.wasi_0_3);
             let running = RunningGuests::default();
             let executor =
                 RunExecutor { executor: &executor, running: &running, name: "local", apart: false };

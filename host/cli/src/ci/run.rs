@@ -226,6 +226,7 @@ fn run_plan(
         policy: arguments.policy(),
         quiet: arguments.output == OutputFormat::Json,
         settings: arguments.pipeline.settings.clone(),
+        wasi_0_3: arguments.pipeline.wasi_0_3.into(),
     };
     run_with(pipeline, plan, tools, &how)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use skep_ci::Store;
 use skep_protocol::{Limits, SecretName};
-use skep_sandbox::{Isolation, OperatorSecret, Outbound, SandboxParts};
+use skep_sandbox::{Isolation, OperatorSecret, Outbound, SandboxParts, Wasi03};
 use skep_steps::{ExecutorParts, LazyExecutor, Scratch, StepExecutor};
 
 use crate::temporary::TemporaryDir;
@@ -17,10 +17,11 @@ pub(crate) fn executor(
     jobs: usize,
     secrets: BTreeMap<SecretName, OperatorSecret>,
     outbound: Outbound,
+    wasi_0_3: Wasi03,
 ) -> LazyExecutor {
     let store = store.clone();
     LazyExecutor::new(Box::new(move || {
-        start(store.clone(), jobs, secrets.clone(), outbound.clone())
+        start(store.clone(), jobs, secrets.clone(), outbound.clone(), wasi_0_3)
     }))
 }
 
@@ -29,6 +30,7 @@ fn start(
     jobs: usize,
     secrets: BTreeMap<SecretName, OperatorSecret>,
     outbound: Outbound,
+    wasi_0_3: Wasi03,
 ) -> Result<StepExecutor, String> {
     ambient::raise_descriptors();
     let cache = ambient::compiled_cache().inspect_err(|error| {
@@ -40,6 +42,7 @@ fn start(
         incremental: child::known_functions(),
         limits: Limits::default().for_any_worker(),
         outbound,
+        wasi_0_3,
         ..SandboxParts::new(Arc::new(child::compiler()))
     };
     let temporary = TemporaryDir::create()

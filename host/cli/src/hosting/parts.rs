@@ -203,7 +203,13 @@ fn step_host(
     let outbound = Outbound::default();
     outbound.shun(own_address);
     Ok(StepHost::new(StepHostParts {
-        executor: crate::ci::sandbox::executor(&store, jobs, secrets, outbound),
+        executor: crate::ci::sandbox::executor(
+            &store,
+            jobs,
+            secrets,
+            outbound,
+            settings.runtime.wasi_0_3(),
+        ),
         store,
         secrets: names,
         name: runtime_id.to_string(),

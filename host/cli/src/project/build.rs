@@ -50,9 +50,14 @@ pub(super) fn build_and_inspect(builder: &Builder) -> Result<(Built, Inspected),
         let _spinner = Spinner::after_a_while(format!("building {name}"));
         builder.build(&mut |_| {})?
     };
-    let inspected = inspect::inspect_file(&built.path)?;
+    let wasi_0_3 = builder.project().manifest().wasi_0_3;
+    let inspected = inspect::inspect_file(&built.path, wasi_0_3.into())?;
     if let Some(refusal) = &inspected.refusal {
-        return Err(Failed::refused(format!("the component would be refused: {refusal}")));
+        let failed = Failed::refused(format!("the component would be refused: {refusal}"));
+        return Err(match inspected.needs_wasi_0_3 && !wasi_0_3 {
+            true => failed.hint("or set `wasi_0_3 = true` in the manifest of the project"),
+            false => failed,
+        });
     }
     Ok((built, inspected))
 }

@@ -102,6 +102,9 @@ fn settings(arguments: &DevArgs, builder: &Builder) -> Result<Settings, Failed> 
         settings: None,
     };
     let mut settings = Settings::gather(&location, Some(&arguments.listen))?;
+    if builder.project().manifest().wasi_0_3 {
+        settings.runtime.turn_wasi_0_3_on();
+    }
     let path = app_place(&private);
     std::fs::create_dir_all(&path)?;
     settings.scopes.insert(app_scope(), ScopeSetting { path, rights: Rights::ReadOnly });

@@ -44,7 +44,7 @@ pub(super) struct TestWorker<'a> {
 impl ScratchRuntime {
     /// Opens a runtime. Its native code is in the user's cache, not in the project: what is in a
     /// project may have come with the source.
-    pub(super) fn open() -> Result<Self, Failed> {
+    pub(super) fn open(wasi_0_3: Wasi03) -> Result<Self, Failed> {
         let dir = TemporaryDir::create()
             .map_err(|error| Failed::here(format!("cannot make a temporary store: {error}")))?;
         let parts = StoreParts {
@@ -63,7 +63,7 @@ impl ScratchRuntime {
             incremental: child::own_functions(),
             limits: Limits::default().for_any_worker(),
             outbound: Outbound::default(),
-            wasi_0_3: Wasi03::Off,
+            wasi_0_3,
         })
         .map_err(|error| Failed::here(format!("cannot start the sandbox: {error}")))?;
         let host_id = ambient::new_id::<HostId>("test")?;

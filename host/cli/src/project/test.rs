@@ -135,7 +135,7 @@ async fn run_files(
     output: OutputFormat,
 ) -> Result<Vec<TestFileReport>, Failed> {
     let (built, _) = build_and_inspect(builder)?;
-    let scratch = ScratchRuntime::open()?;
+    let scratch = ScratchRuntime::open(builder.project().manifest().wasi_0_3.into())?;
     let component = {
         let _spinner = Spinner::after_a_while("compiling the component".into());
         scratch.component(&built.path).await?

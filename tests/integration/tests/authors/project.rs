@@ -324,3 +324,27 @@ async fn fifty_edits_lose_none_of_a_thousand_inputs() {
     dev.type_line("and now");
     dev.until("reply: 50 1001");
 }
+
+#[test]
+fn a_component_of_wasi_0_3_is_built_and_tested_where_the_manifest_turns_it_on() {
+    let dir = test_dir();
+    let wasm = skep_harness::guest("concurrent");
+    let manifest = |switch: &str| {
+        let text = format!(
+            "name = \"late\"\nlang = \"rust\"\nkind = \"command\"\n{switch}\n[build]\n\
+             command = [\"cp\", {wasm:?}, \"late.wasm\"]\nartifact = \"late.wasm\"\n"
+        );
+        std::fs::write(dir.join("skep-worker.toml"), text).unwrap();
+    };
+    std::fs::create_dir(dir.join("tests")).unwrap();
+    let turns = r#"{"turns": [{"args": ["hello"], "expect": {"body": "hello from WASI 0.3\n"}}]}"#;
+    std::fs::write(dir.join("tests/hello.json"), turns).unwrap();
+    manifest("");
+    let ran = rust_command().args(["build", "--project"]).arg(&*dir).output().unwrap();
+    assert_eq!(ran.status.code(), Some(126));
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(said.contains("set `wasi_0_3 = true` in the manifest"), "{said}");
+    manifest("wasi_0_3 = true");
+    succeed(rust_command().args(["build", "--project"]).arg(&*dir));
+    succeed(rust_command().args(["test", "--no-unit", "--project"]).arg(&*dir));
+}

@@ -245,7 +245,7 @@ fn sockets_are_denied() {
 fn workers_use_it_where_the_settings_turn_it_on() {
     let dir = test_dir();
     dir.file("skep.toml", "[runtime]\nwasi_0_3 = true\nisolation = \"thread\"\n");
-    let _served = Served::start(Serves::Up, &dir);
+    let mut served = Served::start(Serves::Up, &dir);
     let worker = |verb: &str, args: &[&str]| {
         let mut skep = Command::new(skep_harness::skep());
         skep.args(["worker", verb, "--store"]).arg(dir.join("store")).args(args);
@@ -261,4 +261,18 @@ fn workers_use_it_where_the_settings_turn_it_on() {
     assert_eq!(worker("send", &["c", "long-paths", "7"]), "7 refused\n");
     let held = worker("send", &["c", "long-paths", "100"]);
     assert!(held.contains("exceeded hostcall_bytes"), "{held}");
+
+    // A host that no longer turns it on says so, and the worker is as it was once it does.
+    let restarted = |served: &mut Served, settings: &str| {
+        served.terminate();
+        dir.file("skep.toml", settings);
+        *served = Served::start(Serves::Up, &dir);
+    };
+    restarted(&mut served, "");
+    let refused = worker("send", &["c", "hello"]);
+    assert!(refused.contains("it needs WASI 0.3 (wasi:"), "{refused}");
+    assert!(refused.contains("`wasi_0_3 = true` in the section [runtime]"), "{refused}");
+    assert!(worker("show", &["c"]).contains("idle"));
+    restarted(&mut served, "[runtime]\nwasi_0_3 = true\n");
+    assert_eq!(worker("send", &["c", "hello"]), "hello from WASI 0.3\n");
 }

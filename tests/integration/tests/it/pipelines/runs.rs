@@ -250,3 +250,19 @@ fn sources_may_lie_elsewhere_and_the_root_lists_the_mounts() {
     let read = project.ci(&["logs", "last", "b"]).go().expect(0).text();
     assert!(read.contains("hello"), "{read}");
 }
+
+#[test]
+fn a_tool_of_wasi_0_3_runs_where_the_switch_is_on() {
+    let project = Project::new(
+        &["concurrent"],
+        "version = 1\n[tool.late]\nfile = \"concurrent.wasm\"\n[step.hello]\ntool = \"late\"\n\
+         args = [\"hello\"]\n",
+    );
+    let (refused, ran) = project.run(&[]);
+    assert_ne!(ran.code, 0);
+    let message = refused.steps()[0]["message"].as_str().unwrap();
+    assert!(message.contains("--wasi-0.3"), "{message}");
+    let (_, ran) = project.run(&["--wasi-0.3"]);
+    ran.expect(0);
+    project.ci(&["logs", "last", "hello"]).go().expect(0).prints("hello from WASI 0.3");
+}
