@@ -9,7 +9,8 @@ use skep_protocol::LimitSet;
 pub struct Cost {
     /// Time from start to end.
     pub wall: Duration,
-    /// CPU time of the guest's thread, which stands still while other programs have the core.
+    /// CPU time of the guest's thread, which stands still while other programs have the core. The
+    /// first 0.1 ms of a turn are timed by the clock on the wall, which costs a short call less.
     pub cpu: Duration,
     /// The instance's peak memory during the turn, in bytes.
     pub memory_peak_bytes: u64,
