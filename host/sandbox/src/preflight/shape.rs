@@ -491,11 +491,12 @@ fn kind_of(abi: Abi, names: &[String]) -> Option<ComponentKind> {
     [
         (("skep:worker/handler", "0.1.0"), ComponentKind::Service),
         ((RUN, "0.3.0"), ComponentKind::Command),
-        // The standard libraries of 0.2 export a `run` whether or not there is a program.
         ((HANDLER, "0.3.0"), ComponentKind::Http),
-        ((RUN, "0.2.12"), ComponentKind::Command),
         (WEB, ComponentKind::Http),
         (STREAMS, ComponentKind::Http),
+        // The standard libraries of 0.2 export a `run` whether or not there is a program, and what
+        // is built as a program has one for a handler, too.
+        ((RUN, "0.2.12"), ComponentKind::Command),
     ]
     .into_iter()
     .find(|(wanted, _)| exports(names, wanted))

@@ -41,7 +41,8 @@ fn the_kind_follows_the_exports_and_two_of_http_are_refused() {
         (&["skep:worker/web@0.1.9"], ComponentKind::Http),
         (&[streams], ComponentKind::Http),
         (&[web, "skep:worker/handler@0.1.0"], ComponentKind::Service),
-        (&[streams, web, "wasi:cli/run@0.2.0"], ComponentKind::Command),
+        (&["wasi:cli/run@0.2.0", streams], ComponentKind::Http),
+        (&[web, "wasi:cli/run@0.2.0"], ComponentKind::Http),
     ] {
         assert_eq!(exporting(exports).unwrap(), kind, "{exports:?}");
     }
