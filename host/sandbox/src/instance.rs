@@ -144,9 +144,7 @@ impl Instance {
                 None => {
                     let world = store.data();
                     world.http.send_answer();
-                    if world.cpu.is_answering() {
-                        world.cpu.lap();
-                    }
+                    world.cpu.lap();
                     if world.cpu.is_past() {
                         return Err(PastLimit(LimitName::http_cpu_ms).into());
                     }
