@@ -14,7 +14,7 @@ use skep_ci::{
 };
 use skep_protocol::text::neutral;
 use skep_protocol::{ComponentKind, Rights, SecretName};
-use skep_sandbox::stdio::{GuestInput, GuestOutput, LineSink, OutputBudget};
+use skep_sandbox::stdio::{GuestInput, GuestOutput, LineSink};
 use skep_sandbox::{
     CompileOutcome, Done, Ended, FileCalls, FileThread, GuestSpec, HttpAccess, Identity,
     KillSwitch, Loaded, MountJob, NoTurn, OperatorSecret, OutOfProcess, Placement, ProcessJob,
@@ -186,10 +186,9 @@ impl StepExecutor {
             None => Vec::new(),
         };
         let keep = usize::try_from(job.log_bytes).unwrap_or(usize::MAX);
-        let budget = OutputBudget::new(job.log_bytes);
         let stream = |stream| {
             let sink = Arc::new(LogLines { log: job.log.clone(), stream });
-            GuestOutput::lines_and_captured(sink, keep).within(&budget)
+            GuestOutput::lines_and_captured(sink, keep)
         };
         let (stdout, stderr) = (stream(LogStream::Stdout), stream(LogStream::Stderr));
         let kill = Arc::new(KillSwitch::default());
