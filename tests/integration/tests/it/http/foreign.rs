@@ -43,7 +43,8 @@ fn the_server_of_wstd_answers_by_path() {
 
 #[test]
 fn the_server_of_wstd_streams_bodies_and_passes_headers() {
-    let body: Vec<u8> = (0..5_000_000u32).map(|n| (n * 11 + n / 241) as u8).collect();
+    // The client reads when it has written: more would fill the buffers of both directions.
+    let body: Vec<u8> = (0..2_000_000u32).map(|n| (n * 11 + n / 241) as u8).collect();
     each(|serving| {
         let echoed = with(&serving.url, "POST", "/echo", &[], &body).is(200);
         assert!(echoed.is_whole && echoed.body == body);

@@ -30,8 +30,14 @@ fn send(serving: &Serving, target: &str) -> TcpStream {
 /// Sends a request, and lets the guest begin with it.
 fn begin(serving: &Serving, target: &str) -> TcpStream {
     let stream = send(serving, target);
-    std::thread::sleep(Duration::from_millis(200));
+    settle();
     stream
+}
+
+/// Lets the guest wait: while it computes, a request gets another instance. On a busy machine that
+/// may be long after its answer has come.
+fn settle() {
+    std::thread::sleep(Duration::from_secs(1));
 }
 
 fn finish(mut stream: TcpStream) -> Answer {
@@ -83,7 +89,7 @@ fn an_instance_is_replaced_after_its_last_request_or_when_it_has_grown() {
     for expected in 1..4 {
         // Between two requests the instance is put aside. One that comes before has one of its own.
         assert_eq!(number(&get(&serving.url, "/count")), expected);
-        std::thread::sleep(Duration::from_millis(200));
+        settle();
     }
     let few = counts(&["--reuse", "4"], "/count");
     assert!(few.iter().all(|count| *count <= 4), "{few:?}");
@@ -99,6 +105,7 @@ fn one_client_that_leaves_ends_its_own_request_alone() {
     let line = line_about(&mut serving, "/sleep");
     assert_eq!(line["end"], "client left");
     // The task that sleeps stays in the instance, which goes on.
+    settle();
     assert_eq!(get(&serving.url, "/meet").is(200).text(), "met\n");
     assert_eq!(finish(stays).is(200).text(), "met\n");
 }
@@ -182,6 +189,7 @@ fn an_error_of_one_request_leaves_the_others_alone() {
     let serving = serve(&["--timeout", "20s"]);
     let first = begin(&serving, "/meet");
     get(&serving.url, "/error").is(502);
+    settle();
     assert_eq!(get(&serving.url, "/meet").is(200).text(), "met\n");
     assert_eq!(finish(first).is(200).text(), "met\n");
 }
@@ -249,8 +257,9 @@ fn a_worker_with_shared_instances_answers_and_logs() {
     let bed = Bed { hosted, worker };
     std::thread::scope(|threads| {
         let first = threads.spawn(|| bed.get("/meet"));
-        std::thread::sleep(Duration::from_millis(300));
+        settle();
         bed.get("/print").is(200);
+        settle();
         assert_eq!(bed.get("/meet").is(200).text(), "met\n");
         assert_eq!(first.join().unwrap().is(200).text(), "met\n");
     });
