@@ -53,7 +53,8 @@ pub(crate) async fn a_key_with_another_body_is_a_conflict(trial: &Trial<'_>) {
     let other = worker.try_send(keyed("s", "echo other")).await;
     assert_eq!(other, Err(Error::Conflict(Conflict::IdempotencyKey)));
     // On a machine that stalls, it may have reached its deadline.
-    let _ = worker.runtime().cancel(worker.id, spin.input_id()).await;
+    let cancelled = worker.runtime().cancel(worker.id, spin.input_id()).await;
+    assert!(matches!(cancelled, Ok(_) | Err(Error::Conflict(Conflict::Ended))), "{cancelled:?}");
 }
 
 pub(crate) async fn a_key_belongs_to_one_worker(trial: &Trial<'_>) {

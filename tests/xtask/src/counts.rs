@@ -13,7 +13,7 @@ use crate::{Error, packages, tree};
 /// Growth that fails, in percent. Two counts of one program differ by less than a tenth of it.
 const TOLERANCE: f64 = 1.0;
 
-/// How often a case does its work in each of two processes.
+/// Repetitions of a case's work in each of its two processes.
 const TIMES: [u32; 2] = [20, 120];
 
 /// The cases of `skep-bench --counted`.
@@ -49,7 +49,7 @@ pub fn counts(renew: bool) -> Result<(), Error> {
         let percent = (*count as f64 / before as f64 - 1.0) * 100.0;
         let line = format!("{name}: {count} instructions, {percent:+.2} % beside {before}");
         println!("{line}");
-        // What shrank is not refused: the counts are renewed with the next change that needs it.
+        // A smaller count passes. The next change that needs more renews the file.
         if percent > TOLERANCE {
             grown.push(line);
         }

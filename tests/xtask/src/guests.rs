@@ -128,10 +128,14 @@ pub fn cargo_test(is_component: bool, runner: &str) -> Result<Command, Error> {
     Ok(cargo)
 }
 
-/// Builds a component from an example of the package in `folder`, and copies it to `to`. Examples
-/// that are libraries have no `main`.
+/// Builds a component from an example of the package in `folder`, and copies it to `to` unless it is
+/// there. Examples that are libraries have no `main`.
 pub(crate) fn example(folder: &Path, name: &str, is_library: bool, to: &Path) -> Result<(), Error> {
     let _lock = lock()?;
+    // Another process may have built it while this one waited.
+    if to.exists() {
+        return Ok(());
+    }
     let toolchain = Toolchain::find(Target::Wasip2, &self::folder())?;
     let shape = if is_library { Shape::Service } else { Shape::Command };
     let intermediate = self::folder().join("build");

@@ -138,7 +138,7 @@ pub trait RequestLog: Send + Sync {
 pub struct NoTurn {
     identity: Identity,
     config: Arc<BTreeMap<String, String>>,
-    /// What a guest is told that uses state or transcript.
+    /// The error message for a guest that uses state or transcript.
     why: Option<&'static str>,
     /// None refuses all outbound requests.
     requests: Option<Arc<dyn RequestLog>>,
@@ -156,7 +156,7 @@ impl NoTurn {
         Self::new(identity, Arc::default())
     }
 
-    /// Sets what a guest is told that uses state or transcript.
+    /// Sets the error message for a guest that uses state or transcript.
     #[must_use]
     pub fn because(self, why: &'static str) -> Self {
         Self { why: Some(why), ..self }

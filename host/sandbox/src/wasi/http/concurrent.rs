@@ -155,7 +155,7 @@ async fn handle(
             )
         })
     };
-    // What goes wrong with one request, other than in the guest, leaves the others alone.
+    // An error of one request, other than in the guest, leaves the others alone.
     let failed = |error: wasmtime::Error| {
         accessor.with(|mut store| outcome::ended(&error, &store.data_mut().meter))
     };
