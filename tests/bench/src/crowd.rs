@@ -64,7 +64,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
         Row::alone("first input to any, p99", others.len(), slow).at_most(ms(5)),
         Row::alone("first input after a start", 1, Amount::Time(*first)),
         Row::alone("memory of each of 5,000 connected", 1, Amount::Bytes(each))
-            .at_most(Amount::Bytes(80 << 10)),
+            .at_most(Amount::Bytes(50 << 10)),
     ])
 }
 

@@ -1,15 +1,19 @@
-//! `skep up`, with workers of a guest.
+//! `skep up` with workers of a guest, and `skep runtime` behind one.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::Failure;
 use crate::served::Served;
 use crate::tools::{guest, skep};
+
+/// The time that a host gets to reach a runtime.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A host in a process of its own.
 #[derive(Debug)]
@@ -31,37 +35,92 @@ impl Host {
         workers: usize,
         flags: &[&str],
     ) -> Result<Self, Failure> {
-        fs::create_dir(folder)?;
-        let (skep, component) = (skep()?, guest(name)?);
-        let store = folder.join("store");
-        let mut child = Command::new(&skep)
-            .args(["up", "--listen", "127.0.0.1:0", "--output", "json", "--store"])
-            .arg(&store)
-            .env("XDG_CACHE_HOME", folder.join("cache"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(folder.join("log"))?)
-            .spawn()?;
-        let mut line = String::new();
-        let stdout = child.stdout.take().ok_or("its output is piped")?;
-        BufReader::new(stdout).read_line(&mut line)?;
-        let ready: Value = serde_json::from_str(&line)?;
-        let served = Served::running(child, text(&ready, "url")?);
+        let (served, ready) = process(folder, &["up"])?;
         let (runtime, token) = (text(&ready, "runtime_id")?, text(&ready, "token")?);
         let token_file = folder.join("token");
         fs::write(&token_file, &token)?;
-        let worker = |_| -> Result<String, Failure> {
-            let made = Command::new(&skep)
-                .args(["worker", "create", "--output", "json", "--store"])
-                .arg(&store)
-                .args(flags)
-                .arg(&component)
-                .output()?;
-            let worker: Value = serde_json::from_slice(&made.stdout)?;
-            Ok(format!("/api/runtimes/{runtime}/workers/{}", text(&worker, "worker_id")?))
-        };
-        let workers = (0..workers).map(worker).collect::<Result<_, _>>()?;
+        let component = guest(name)?;
+        let workers = (0..workers).map(|_| create(folder, &runtime, flags, &component));
+        let workers = workers.collect::<Result<_, _>>()?;
         Ok(Self { served, runtime, token, token_file, workers })
+    }
+
+    /// Starts a runtime in a process of its own behind a host, and creates a worker there by way of the
+    /// host. Its path is the same at both.
+    pub(crate) fn behind(
+        registry: &Path,
+        folder: &Path,
+        name: &str,
+        flags: &[&str],
+    ) -> Result<Self, Failure> {
+        const ID: &str = "attic";
+        let (served, _) = process(folder, &["runtime", "--id", ID])?;
+        let token = said(&folder.join("store"), &["token", "create", "--role", "admin"])?;
+        let token_file = folder.join("token");
+        fs::write(&token_file, token.trim())?;
+        let of_runtime = token_file.to_str().ok_or("a path is not UTF-8")?;
+        let remote = ["remote", "add", ID, &served.url, "--token-file", of_runtime];
+        said(&registry.join("store"), &remote)?;
+        let component = guest(name)?;
+        let until = Instant::now() + PATIENCE;
+        let worker = loop {
+            // The host needs a moment to reach it.
+            match create(registry, ID, flags, &component) {
+                Err(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(100)),
+                made => break made?,
+            }
+        };
+        let token = token.trim().to_owned();
+        Ok(Self { served, runtime: ID.to_owned(), token, token_file, workers: vec![worker] })
+    }
+}
+
+impl Host {
+    /// Returns the id of its first worker.
+    pub(crate) fn worker_id(&self) -> &str {
+        self.workers[0].rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// Starts `skep` as a server in a new folder, and returns what it says when it is ready.
+fn process(folder: &Path, arguments: &[&str]) -> Result<(Served, Value), Failure> {
+    fs::create_dir(folder)?;
+    let mut child = Command::new(skep()?)
+        .args(arguments)
+        .args(["--listen", "127.0.0.1:0", "--output", "json", "--store"])
+        .arg(folder.join("store"))
+        .env("XDG_CACHE_HOME", folder.join("cache"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(File::create(folder.join("log"))?)
+        .spawn()?;
+    let mut line = String::new();
+    let stdout = child.stdout.take().ok_or("its output is piped")?;
+    BufReader::new(stdout).read_line(&mut line)?;
+    let ready: Value = serde_json::from_str(&line)?;
+    Ok((Served::running(child, text(&ready, "url")?), ready))
+}
+
+/// Creates a worker, and returns its path in the API.
+fn create(
+    folder: &Path,
+    runtime: &str,
+    flags: &[&str],
+    component: &Path,
+) -> Result<String, Failure> {
+    let component = component.to_str().ok_or("a path is not UTF-8")?;
+    let words = ["worker", "create", "--output", "json", "--runtime", runtime];
+    let made = said(&folder.join("store"), &[&words[..], flags, &[component]].concat())?;
+    let worker: Value = serde_json::from_str(&made)?;
+    Ok(format!("/api/runtimes/{runtime}/workers/{}", text(&worker, "worker_id")?))
+}
+
+/// Returns what a command on a store prints.
+fn said(store: &Path, arguments: &[&str]) -> Result<String, Failure> {
+    let ran = Command::new(skep()?).args(arguments).arg("--store").arg(store).output()?;
+    match ran.status.success() {
+        true => Ok(String::from_utf8(ran.stdout)?),
+        false => Err(String::from_utf8_lossy(&ran.stderr).into_owned().into()),
     }
 }
 

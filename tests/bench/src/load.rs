@@ -54,8 +54,8 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     wrk::prepare(&their_load, &Asked { paths, token: None, body })?;
     let mut rows = Vec::new();
     for (name, connections, target) in [
-        ("durable turn by HTTP, 50 connections", 50, 1.0 / 6.0),
-        ("durable turn by HTTP, one connection", 1, 0.6),
+        ("durable turn by HTTP, 50 connections", 50, 1.0 / 10.0),
+        ("durable turn by HTTP, one connection", 1, 0.4),
     ] {
         // With many connections the share of the total counts, with one the latency.
         let figure = |loaded: Loaded| if connections == 1 { loaded.p50 } else { loaded.each };

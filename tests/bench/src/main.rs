@@ -6,6 +6,7 @@
 
 mod apart;
 mod attacks;
+mod bulk;
 mod cold;
 mod counted;
 mod crowd;
@@ -150,16 +151,17 @@ fn main() -> ExitCode {
         let began = Instant::now();
         eprintln!("measuring {} ({} of {count}) ...", figure.name(), at + 1);
         // A whole run takes long, so a figure that fails does not cost the others.
-        match measure(figure) {
-            Ok(rows) => {
+        let mut rows = Vec::new();
+        match measure(figure, &mut rows) {
+            Ok(()) => {
                 eprintln!("measured {} in {:.0} s", figure.name(), began.elapsed().as_secs_f64());
-                measured.push((*figure, rows));
             }
             Err(error) => {
                 eprintln!("error: {}: {error}", figure.name());
                 failures = true;
             }
         }
+        measured.push((*figure, rows));
     }
     let shown = match arguments.output {
         OutputFormat::Markdown => report::markdown(&measured),
@@ -188,22 +190,23 @@ fn failed(error: &(dyn std::error::Error + Send + Sync)) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn measure(figure: &Figure) -> Result<Vec<Row>, Failure> {
-    match figure {
-        Figure::Whole => whole::measure(),
-        Figure::Cold => cold::measure(),
-        Figure::Apart => apart::measure(),
-        Figure::Warm => warm::measure(),
-        Figure::Turns => turns::measure(),
-        Figure::Single => single::measure(),
-        Figure::Growth => growth::measure(),
-        Figure::Crowd => crowd::measure(),
-        Figure::Noise => noise::measure(),
-        Figure::Mixed => mixed::measure(),
-        Figure::Load => load::measure(),
-        Figure::Http => web::measure(),
-        Figure::Fanout => fanout::measure(),
-        Figure::Attacks => attacks::measure(),
-        Figure::Ci => pipelines::measure(),
-    }
+fn measure(figure: &Figure, rows: &mut Vec<Row>) -> Result<(), Failure> {
+    rows.extend(match figure {
+        Figure::Whole => whole::measure()?,
+        Figure::Cold => cold::measure()?,
+        Figure::Apart => apart::measure()?,
+        Figure::Warm => warm::measure()?,
+        Figure::Turns => turns::measure()?,
+        Figure::Single => single::measure()?,
+        Figure::Growth => growth::measure()?,
+        Figure::Crowd => crowd::measure()?,
+        Figure::Noise => noise::measure()?,
+        Figure::Mixed => mixed::measure()?,
+        Figure::Load => load::measure()?,
+        Figure::Http => return web::measure(rows),
+        Figure::Fanout => fanout::measure()?,
+        Figure::Attacks => attacks::measure()?,
+        Figure::Ci => return pipelines::measure(rows),
+    });
+    Ok(())
 }

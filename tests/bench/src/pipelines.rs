@@ -20,15 +20,15 @@ use crate::tools::skep;
 /// Runs of a figure without a comparison.
 const SAMPLES: usize = 20;
 
-pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
+pub(crate) fn measure(rows: &mut Vec<Row>) -> Result<(), Failure> {
     let program = skep()?;
-    let mut rows = hellos::measure(&program)?;
+    rows.extend(hellos::measure(&program)?);
     rows.push(turborepo::measure(&program)?);
     rows.push(elsewhere::measure(&program)?);
     rows.push(cproject::measure(&program)?);
     rows.push(submissions::measure(&program)?);
     rows.push(nextest::measure(&program)?);
-    Ok(rows)
+    Ok(())
 }
 
 /// A folder with a pipeline, and the program that runs it.
@@ -69,10 +69,14 @@ impl Bench {
     /// Times one run of the pipeline.
     fn pipeline(&self, flags: &[&str]) -> Result<Duration, Failure> {
         let began = Instant::now();
-        let status = self.command(&["ci", "run", "--jobs", "2"]).args(flags).status()?;
-        match status.success() {
+        let mut run = self.command(&["ci", "run", "--jobs", "2"]);
+        let ran = run.args(flags).stderr(Stdio::piped()).output()?;
+        match ran.status.success() {
             true => Ok(began.elapsed()),
-            false => Err(format!("skep ci ended with {status}").into()),
+            false => {
+                let said = String::from_utf8_lossy(&ran.stderr);
+                Err(format!("skep ci ended with {}: {said}", ran.status).into())
+            }
         }
     }
 

@@ -1,9 +1,11 @@
 //! The guests, the programs and the sandbox that are measured.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use serde_json::Value;
 use skep_protocol::Limits;
 use skep_sandbox::{
     InProcessCompiler, Incremental, Loaded, Outbound, Profile, Sandbox, SandboxParts, Wasi03,
@@ -39,9 +41,7 @@ pub(crate) fn skep() -> Result<PathBuf, Failure> {
 pub(crate) fn wasmtime() -> Result<PathBuf, Failure> {
     let root = target().join("tools");
     let wasmtime = root.join("bin/wasmtime");
-    let serves = says(&wasmtime, &["serve", "--help"]).is_some_and(|help| help.contains("--addr"));
-    let version = says(&wasmtime, &["--version"]);
-    if serves && version.is_some_and(|version| version.contains(WASMTIME)) {
+    if wasmtime.exists() && is_installed(&root) {
         return Ok(wasmtime);
     }
     eprintln!(
@@ -64,10 +64,17 @@ pub(crate) fn wasmtime() -> Result<PathBuf, Failure> {
     Ok(wasmtime)
 }
 
-/// Returns what a program prints.
-fn says(program: &Path, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).output().ok()?;
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+/// Returns true if cargo has installed the peer in this version with these features.
+fn is_installed(root: &Path) -> bool {
+    let Ok(record) = std::fs::read(root.join(".crates2.json")) else { return false };
+    let Ok(record) = serde_json::from_slice::<Value>(&record) else { return false };
+    let prefix = format!("wasmtime-cli {WASMTIME} ");
+    let wanted: BTreeSet<&str> = WASMTIME_FEATURES.split(',').collect();
+    let installs = record["installs"].as_object().into_iter().flatten();
+    installs.filter(|(name, _)| name.starts_with(&prefix)).any(|(_, install)| {
+        let features = install["features"].as_array().into_iter().flatten();
+        features.filter_map(Value::as_str).collect::<BTreeSet<_>>() == wanted
+    })
 }
 
 fn cargo(arguments: &[&str]) -> Result<(), Failure> {

@@ -25,7 +25,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     let handle = sandbox.guests().clone();
     let pairs = handle.block_on(handle.spawn(compare(sandbox.clone(), loaded, wasm)))??;
     Ok(vec![
-        Row::beside("warm call, 256 B in and out", "wasmtime embedded", pairs.summary(), 1.5)
+        Row::beside("warm call, 256 B in and out", "wasmtime embedded", pairs.summary(), 1.25)
             .at_most(Amount::Time(Duration::from_micros(5))),
     ])
 }

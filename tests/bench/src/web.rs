@@ -6,11 +6,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::Failure;
+use crate::bulk::Place;
 use crate::host::Host;
-use crate::pairs::{First, Pairs, Summary};
+use crate::pairs::{First, Pairs, Summary, percentile};
 use crate::served::Served;
 use crate::table::{Amount, Row};
 use crate::tools::{folder, guest, skep, wasmtime};
@@ -38,10 +40,19 @@ const WARM_POOL: &[&str] = &[
     "-Opooling-table-keep-resident=131072",
 ];
 
-/// The memory that a host may take for 200,000 fresh instances after as many.
+/// The memory that a host may take for a million fresh instances, and for an echo.
 const GROWTH: u64 = 8 << 20;
 
-pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
+const REQUESTS: u64 = 1_000_000;
+
+/// The length of an echoed body.
+const ECHO: u64 = 1 << 30;
+
+const ECHOES: usize = 3;
+const FIRST_BYTES: usize = 200;
+
+/// Adds the rows as they are measured: a later one that fails does not cost the others.
+pub(crate) fn measure(rows: &mut Vec<Row>) -> Result<(), Failure> {
     wrk::ensure()?;
     let bench = Bench {
         folder: folder()?,
@@ -59,7 +70,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
     let script = bench.target("workerd", |folder| workerd::start(folder, HELLO))?;
 
     let busy = |ours: &Target, theirs: &Target| compare(MANY, |loaded| loaded.each, ours, theirs);
-    let mut rows = vec![
+    rows.extend([
         Row::beside("HTTP hello, fresh", "wasmtime serve", busy(&fresh, &once)?, 1.0 / 2.5),
         Row::beside("HTTP hello, fresh", "same, warm pool", busy(&fresh, &pooled)?, 1.0 / 0.8),
         Row::beside(
@@ -69,16 +80,18 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
             1.0 / 0.8,
         ),
         Row::beside("HTTP hello, serial", "workerd", busy(&serial, &script)?, 0.5),
-    ];
-    drop((once, pooled, reused, script));
+    ]);
+    rows.extend(echo("echo of 1 GiB, skep serve", "wasmtime serve", &fresh, &once, 1.0 / 0.7)?);
     rows.push(tail("p99 of HTTP hello, fresh", &fresh)?);
     rows.push(tail("p99 of HTTP hello, serial", &serial)?);
+    rows.push(tail("p99 of wasmtime serve, warm pool", &pooled)?);
+    rows.push(tail("p99 of wasmtime serve, reuse 128", &reused)?);
+    drop((once, pooled, reused, script));
     rows.push(growth(&fresh)?);
 
     let host = bench.host("fresh-worker", "fresh")?;
     let reusing = bench.host("serial-worker", "serial")?;
-    let health = Asked { paths: vec!["/healthz".into()], ..Asked::default() };
-    let health = host.another("health", &health)?;
+    let health = host.another("health", vec!["/healthz".into()])?;
     rows.push(Row::beside("HTTP worker, fresh", "skep serve", busy(&host, &fresh)?, 2.0));
     rows.push(Row::beside("HTTP worker, serial", "skep serve", busy(&reusing, &serial)?, 2.0));
     for (name, target) in [
@@ -91,7 +104,25 @@ pub(crate) fn measure() -> Result<Vec<Row>, Failure> {
             Row::alone(name, alone.pairs, beyond).at_most(Amount::Time(Duration::from_micros(80))),
         );
     }
-    Ok(rows)
+    drop((fresh, serial));
+    let behind = bench.behind("attic", "serial-worker", "serial")?;
+    let hop = reusing.another("hop", vec![format!("{}/http/", behind.host_path())])?;
+    rows.push(Row::beside(
+        "HTTP worker by way of a host",
+        "same, direct",
+        busy(&hop, &behind)?,
+        2.0,
+    ));
+    let name = "echo of 1 GiB by way of a host";
+    rows.extend(echo(name, "same, direct", &hop, &behind, 1.0 / 0.5)?);
+    let first_bytes = (0..FIRST_BYTES).map(|_| hop.place("events").first_byte());
+    let first_bytes = first_bytes.collect::<Result<Vec<_>, _>>()?;
+    let slow = Amount::Time(percentile(&first_bytes, 99));
+    rows.push(
+        Row::alone("first event by way of a host, p99", FIRST_BYTES, slow)
+            .at_most(Amount::Time(Duration::from_millis(5))),
+    );
+    Ok(())
 }
 
 /// The programs and the guest.
@@ -104,8 +135,9 @@ struct Bench {
 
 /// A server, and the folder with what it is asked.
 struct Target {
-    server: std::rc::Rc<Running>,
+    server: Rc<Running>,
     folder: PathBuf,
+    asked: Asked,
 }
 
 enum Running {
@@ -121,8 +153,9 @@ impl Bench {
     ) -> Result<Target, Failure> {
         let folder = self.folder.path().join(name);
         std::fs::create_dir(&folder)?;
-        wrk::prepare(&folder, &Asked { paths: vec!["/".into()], ..Asked::default() })?;
-        Ok(Target { server: Running::Process(start(&folder)?).into(), folder })
+        let served = start(&folder)?;
+        let asked = Asked { paths: vec!["/".into()], ..Asked::default() };
+        Target::new(Running::Process(served).into(), folder, asked)
     }
 
     fn ours(&self, name: &str, flags: &[&str]) -> Result<Target, Failure> {
@@ -155,19 +188,53 @@ impl Bench {
     fn host(&self, name: &str, instances: &str) -> Result<Target, Failure> {
         let folder = self.folder.path().join(name);
         let host = Host::start(&folder, "streams", 1, &["--instances", instances])?;
-        let paths = vec![format!("{}/http/", host.workers[0])];
-        wrk::prepare(&folder, &Asked { paths, token: Some(host.token.clone()), body: None })?;
-        Ok(Target { server: Running::Host(host).into(), folder })
+        Target::of_worker(host, folder)
+    }
+
+    /// Starts a runtime behind the host of this name.
+    fn behind(&self, name: &str, host: &str, instances: &str) -> Result<Target, Failure> {
+        let folder = self.folder.path().join(name);
+        let registry = self.folder.path().join(host);
+        let host = Host::behind(&registry, &folder, "streams", &["--instances", instances])?;
+        let paths = vec![format!("/v1/workers/{}/http/", host.worker_id())];
+        let asked = Asked { paths, token: Some(host.token.clone()), body: None };
+        Target::new(Running::Host(host).into(), folder, asked)
     }
 }
 
 impl Target {
+    fn new(server: Rc<Running>, folder: PathBuf, asked: Asked) -> Result<Self, Failure> {
+        wrk::prepare(&folder, &asked)?;
+        Ok(Self { server, folder, asked })
+    }
+
+    /// Asks the first worker of a host.
+    fn of_worker(host: Host, folder: PathBuf) -> Result<Self, Failure> {
+        let paths = vec![format!("{}/http/", host.workers[0])];
+        let asked = Asked { paths, token: Some(host.token.clone()), body: None };
+        Self::new(Running::Host(host).into(), folder, asked)
+    }
+
     /// Asks the same server for something else.
-    fn another(&self, name: &str, asked: &Asked) -> Result<Self, Failure> {
+    fn another(&self, name: &str, paths: Vec<String>) -> Result<Self, Failure> {
         let folder = self.folder.join(name);
         std::fs::create_dir(&folder)?;
-        wrk::prepare(&folder, asked)?;
-        Ok(Self { server: self.server.clone(), folder })
+        let asked = Asked { paths, token: self.asked.token.clone(), body: None };
+        Self::new(self.server.clone(), folder, asked)
+    }
+
+    /// Returns the path of its worker at the host that it is behind.
+    fn host_path(&self) -> &str {
+        match &*self.server {
+            Running::Process(_) => "",
+            Running::Host(host) => &host.workers[0],
+        }
+    }
+
+    /// Returns the place of a name below what is asked.
+    fn place(&self, name: &str) -> Place {
+        let path = format!("{}{name}", self.asked.paths[0]);
+        Place { url: self.served().url.clone(), path, token: self.asked.token.clone() }
     }
 
     fn served(&self) -> &Served {
@@ -215,12 +282,39 @@ fn tail(name: &'static str, target: &Target) -> Result<Row, Failure> {
 fn growth(target: &Target) -> Result<Row, Failure> {
     let before = target.served().resident_bytes()?;
     let (mut requests, mut runs) = (0, 0);
-    while requests < 200_000 {
+    while requests < REQUESTS {
         let loaded = target.load(MANY)?;
         requests += (wrk::LENGTH.as_nanos() / loaded.each.as_nanos()) as u64;
         runs += 1;
     }
     let grown = target.served().resident_bytes()?.saturating_sub(before);
-    let name = "growth in 200,000 HTTP requests";
+    let name = "growth in 1,000,000 HTTP requests";
     Ok(Row::alone(name, runs, Amount::Bytes(grown)).at_most(Amount::Bytes(GROWTH)))
+}
+
+/// Compares the times of a large body there and back, and measures the memory that it takes.
+fn echo(
+    name: &'static str,
+    beside: &'static str,
+    ours: &Target,
+    theirs: &Target,
+    most: f64,
+) -> Result<[Row; 2], Failure> {
+    let (our_place, their_place) = (ours.place("echo"), theirs.place("echo"));
+    for place in [&our_place, &their_place] {
+        place.echo(1 << 20)?;
+    }
+    let before = ours.served().resident_bytes()?;
+    let mut pairs = Pairs::default();
+    for pair in 0..ECHOES {
+        let (our_time, their_time) =
+            First::of(pair).both(|| our_place.echo(ECHO), || their_place.echo(ECHO))?;
+        pairs.push(1, our_time, their_time);
+    }
+    let grown = ours.served().resident_bytes()?.saturating_sub(before);
+    Ok([
+        Row::beside(name, beside, pairs.summary(), most),
+        Row::alone("growth in those echoes", ECHOES, Amount::Bytes(grown))
+            .at_most(Amount::Bytes(GROWTH)),
+    ])
 }
