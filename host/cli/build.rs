@@ -1,7 +1,9 @@
-//! Passes the commit of the source tree to the program.
+//! Passes the commit of the source tree and the engine's version to the program.
 
 #[path = "src/commit.rs"]
 mod commit;
+#[path = "src/locked.rs"]
+mod locked;
 
 use std::path::Path;
 
@@ -11,6 +13,11 @@ fn main() {
     let commit = commit::of(root);
     let name = commit.as_ref().map_or("", |commit| &commit.name);
     println!("cargo::rustc-env=SKEP_COMMIT={name}");
+    let lock_file = root.join("Cargo.lock");
+    let lock = std::fs::read_to_string(&lock_file).expect("the workspace has a Cargo.lock");
+    let engine = locked::locked(&lock, "wasmtime").expect("Cargo.lock lists the engine");
+    println!("cargo::rustc-env=SKEP_ENGINE={engine}");
+    println!("cargo::rerun-if-changed={}", lock_file.display());
     // Without these lines, cargo would watch only this crate's own files.
     let sources = commit::SOURCES.iter().map(|part| root.join(part));
     let moves = commit.iter().flat_map(|commit| commit.moves_with.iter().cloned());

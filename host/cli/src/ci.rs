@@ -24,6 +24,8 @@ use std::ffi::OsString;
 
 use clap::{Args, Subcommand};
 
+pub(crate) use self::hook::CiHookArgs;
+
 /// Run a pipeline of sandboxed steps: skep-ci.toml
 #[derive(Args)]
 #[command(after_help = "\
@@ -56,7 +58,7 @@ enum CiCommand {
     Graph(graph::CiGraphArgs),
     Logs(logs::CiLogsArgs),
     Lock(lock::CiLockArgs),
-    Hook(hook::CiHookArgs),
+    Hook(CiHookArgs),
     Gc(gc::CiGcArgs),
     Provenance(provenance::CiProvenanceArgs),
 }

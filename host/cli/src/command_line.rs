@@ -6,10 +6,26 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::{Arg, Command};
+use clap::{Arg, Args, Command};
 
-/// The subcommands that pass the words after their first positional argument to the guest.
-const SPLIT: &[&[&str]] = &[&["run"], &["serve"], &["worker", "send"], &["ci", "hook"]];
+use crate::ci::CiHookArgs;
+use crate::run::RunArgs;
+use crate::serve::ServeArgs;
+use crate::worker::SendArgs;
+
+/// A subcommand that passes the words after its first positional argument to the guest.
+struct WithGuest {
+    path: &'static [&'static str],
+    /// Adds its arguments.
+    define: fn(Command) -> Command,
+}
+
+const WITH_GUEST: &[WithGuest] = &[
+    WithGuest { path: &["run"], define: RunArgs::augment_args },
+    WithGuest { path: &["serve"], define: ServeArgs::augment_args },
+    WithGuest { path: &["worker", "send"], define: SendArgs::augment_args },
+    WithGuest { path: &["ci", "hook"], define: CiHookArgs::augment_args },
+];
 
 /// A command line in two parts.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,13 +36,19 @@ pub(crate) struct CommandLine {
     pub(crate) guest: Vec<OsString>,
 }
 
-/// Splits `line`, which begins with the program's name, by the flags that `command` defines.
+/// Splits `line`, which begins with the program's name, by the flags of its subcommand.
 ///
 /// Without a guest or a component, all words are Skep's.
-pub(crate) fn split(command: &Command, line: Vec<OsString>) -> CommandLine {
-    let at = subcommand(command, &line).and_then(|(subcommand, first)| {
-        let positional = first + first_positional(subcommand, &line[first..])?;
-        Some(positional + 1)
+pub(crate) fn split(line: Vec<OsString>) -> CommandLine {
+    let is_of = |path: &[&str]| {
+        let named = line.get(1..=path.len());
+        named.is_some_and(|named| named.iter().zip(path).all(|(word, name)| word == name))
+    };
+    let found = WITH_GUEST.iter().find(|subcommand| is_of(subcommand.path));
+    let at = found.and_then(|subcommand| {
+        let first = 1 + subcommand.path.len();
+        let definition = (subcommand.define)(Command::new(""));
+        Some(1 + first + first_positional(&definition, &line[first..])?)
     });
     let mut own = line;
     let mut guest = at.map_or_else(Vec::new, |at| own.split_off(at));
@@ -34,17 +56,6 @@ pub(crate) fn split(command: &Command, line: Vec<OsString>) -> CommandLine {
         guest.remove(0);
     }
     CommandLine { own, guest }
-}
-
-/// Returns the subcommand of `line` that has a guest, and the index of its first argument.
-fn subcommand<'a>(command: &'a Command, line: &[OsString]) -> Option<(&'a Command, usize)> {
-    SPLIT.iter().find_map(|path| {
-        let named = line.get(1..=path.len())?;
-        let found = path.iter().zip(named).try_fold(command, |command, (name, word)| {
-            (word == name).then(|| command.find_subcommand(name))?
-        });
-        Some((found?, path.len() + 1))
-    })
 }
 
 /// Returns the index of the first word that is neither a flag nor a flag's value.
@@ -87,10 +98,7 @@ fn takes_next(command: &Command, word: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-    use crate::Cli;
 
     fn words(line: &[&str]) -> Vec<OsString> {
         line.iter().map(OsString::from).collect()
@@ -100,7 +108,7 @@ mod tests {
     fn assert_split(own: &[&str], guest: &[&str]) {
         let line = [own, guest].concat();
         let expected = CommandLine { own: words(own), guest: words(guest) };
-        assert_eq!(split(&Cli::command(), words(&line)), expected, "{line:?}");
+        assert_eq!(split(words(&line)), expected, "{line:?}");
     }
 
     #[test]
@@ -144,16 +152,15 @@ mod tests {
             [(&["--"][..], &[][..]), (&["--", "--"], &["--"]), (&["a", "--"], &["a", "--"])]
         {
             let line = [&["skep", "run", "tool.wasm"], line].concat();
-            assert_eq!(split(&Cli::command(), words(&line)).guest, words(guest), "{line:?}");
+            assert_eq!(split(words(&line)).guest, words(guest), "{line:?}");
         }
     }
 
     /// Puts each flag of these subcommands before the component.
     #[test]
     fn no_flag_is_mistaken_for_the_component() {
-        for path in SPLIT {
-            let cli = Cli::command();
-            let command = path.iter().try_fold(&cli, |it, name| it.find_subcommand(name)).unwrap();
+        for WithGuest { path, define } in WITH_GUEST {
+            let command = define(Command::new(""));
             for argument in command.get_arguments().filter(|it| !it.is_positional()) {
                 let takes = argument.get_action().takes_values();
                 let long = format!("--{}", argument.get_long().unwrap());

@@ -30,6 +30,7 @@ mod json;
 mod key_value;
 mod limit_arg;
 mod limits;
+mod locked;
 mod logging;
 mod output;
 mod project;
@@ -89,7 +90,10 @@ struct Cli {
     command: CliCommand,
 }
 
+// Arguments are defined when their command is parsed. Defining all of them takes longer than a short
+// guest runs.
 #[derive(Subcommand)]
+#[command(defer = true)]
 enum CliCommand {
     Run(Box<run::RunArgs>),
     Serve(Box<serve::ServeArgs>),
@@ -124,9 +128,13 @@ fn main() -> ExitCode {
     }
     ambient::keep_own_permissions();
     ambient::survive_file_size_limit();
-    // Made once: it takes as long as a tenth of a short run.
+    let CommandLine { own, guest } = command_line::split(line);
     let mut command = Cli::command();
-    let CommandLine { own, guest } = command_line::split(&command, line);
+    let is_help = |word: &OsString| ["help", "--help", "-h"].iter().any(|help| word == help);
+    if own.get(1).is_none_or(is_help) {
+        // What each command does stands beside its arguments.
+        command.build();
+    }
     let parsed = command.try_get_matches_from_mut(own);
     let parsed = parsed.and_then(|mut found| Cli::from_arg_matches_mut(&mut found));
     let code = match parsed.map_err(|error| error.format(&mut command)) {

@@ -92,8 +92,11 @@ impl NamedSource {
 
     /// Reads to the end, or to one byte past `limit`, so that the caller can detect the excess.
     pub(crate) fn read(&self, no_writer: NoWriter, limit: u64) -> Result<Vec<u8>, Failed> {
-        let mut bytes = Vec::new();
-        let read = self.open(no_writer)?.take(limit.saturating_add(1)).read_to_end(&mut bytes);
+        let most = limit.saturating_add(1);
+        // A buffer that grows is copied each time. A pipe has no size, and a file may change.
+        let size = std::fs::metadata(&self.0).map_or(0, |file| file.len().saturating_add(1));
+        let mut bytes = Vec::with_capacity(usize::try_from(size.min(most)).unwrap_or(0));
+        let read = self.open(no_writer)?.take(most).read_to_end(&mut bytes);
         match read {
             Ok(_) => Ok(bytes),
             Err(error) => Err(self.unreadable(&error)),

@@ -8,20 +8,15 @@ pub(crate) const LOCK: &str = include_str!("../../../Cargo.lock");
 /// The commit that the build script found, or an empty string.
 const COMMIT: &str = env!("SKEP_COMMIT");
 
+/// The engine's version, which the build script found in `Cargo.lock`.
+const ENGINE: &str = env!("SKEP_ENGINE");
+
 /// Returns the text that `skep --version` prints after the name, such as
 /// `0.1.0 (20876f1 2026-11-22, wasmtime 48.0.8)`.
 pub(crate) fn text() -> &'static str {
-    static TEXT: LazyLock<String> = LazyLock::new(|| {
-        let engine = locked(LOCK, "wasmtime").expect("Cargo.lock lists the engine");
-        version(env!("CARGO_PKG_VERSION"), COMMIT, engine)
-    });
+    static TEXT: LazyLock<String> =
+        LazyLock::new(|| version(env!("CARGO_PKG_VERSION"), COMMIT, ENGINE));
     &TEXT
-}
-
-/// Returns the version of a package in a `Cargo.lock`.
-pub(crate) fn locked<'a>(lock: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = lock.split_once(&format!("\nname = \"{name}\"\nversion = \""))?;
-    rest.split('"').next()
 }
 
 fn version(own: &str, commit: &str, engine: &str) -> String {

@@ -26,6 +26,7 @@ use crate::connect::talk;
 use crate::failure::Failed;
 use details::{DiagnosticsArgs, OneWorkerArgs, UsageArgs};
 use follow::EntrySelection;
+pub(crate) use send::SendArgs;
 use several::{LabelArgs, SeveralArgs, WorkerAction};
 
 /// Create, feed, watch, change and remove workers. WORKER is an id, RUNTIME/ID, or a name that only
@@ -66,7 +67,7 @@ enum WorkerCommand {
     /// Copy a worker between two of its turns, without its grants
     Fork(fork::ForkArgs),
     /// Send a worker an input and wait for the outcome
-    Send(send::SendArgs),
+    Send(SendArgs),
     /// Start stopped or failed workers again
     Start(SeveralArgs),
     /// Stop workers: end their turns after a grace time and keep their queued inputs

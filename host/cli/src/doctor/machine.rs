@@ -8,8 +8,9 @@ use skep_sandbox::{Allocator, PROVE, Wall};
 
 use super::check::Check;
 use crate::ambient;
+use crate::locked::locked;
 use crate::settings::Settings;
-use crate::version::{LOCK, locked};
+use crate::version::LOCK;
 
 /// The lowest version of each package without known sandbox escapes. The major version must match.
 const FLOOR: &[(&str, [u64; 3])] = &[
