@@ -184,37 +184,59 @@ fn is_root() -> bool {
     run(Command::new("id").arg("-u"), "id").is_ok_and(|id| id.trim_end() == "0")
 }
 
-/// Downloads wasi-libc through a separate source list, so that the system's is unchanged, and
-/// unpacks it. Returns its version.
-fn unpack_libc(folder: &Path, sysroot: &Path) -> Result<String, Unavailable> {
-    eprintln!("fetching wasi-libc from Debian's backports into target/guests/sysroot ...");
-    let apt = folder.join("apt");
+/// Downloads a package of a suite through a separate source list, so that the system's is unchanged.
+/// `folder` is used meanwhile. Returns the package's file, in there.
+fn download(folder: &Path, suite: &str, package: &str) -> Result<PathBuf, Unavailable> {
     for part in ["lists/partial", "cache/archives/partial", "download"] {
-        fs::create_dir_all(apt.join(part)).map_err(Error::file("creating", apt.join(part)))?;
+        fs::create_dir_all(folder.join(part))
+            .map_err(Error::file("creating", folder.join(part)))?;
     }
-    let list = apt.join("backports.sources");
-    fs::write(&list, backports()?).map_err(Error::file("writing", &list))?;
+    let list = folder.join("suite.sources");
+    fs::write(&list, source_list(suite)?).map_err(Error::file("writing", &list))?;
     let apt_get = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
         command
             .arg("--quiet")
             .args(["-o".into(), format!("Dir::Etc::sourcelist={}", list.display())])
             .args(["-o", "Dir::Etc::sourceparts=-"])
-            .args(["-o".into(), format!("Dir::State::lists={}", apt.join("lists").display())])
-            .args(["-o".into(), format!("Dir::Cache={}", apt.join("cache").display())])
+            .args(["-o".into(), format!("Dir::State::lists={}", folder.join("lists").display())])
+            .args(["-o".into(), format!("Dir::Cache={}", folder.join("cache").display())])
             // Another user could not write to this folder.
             .args(["-o", "APT::Sandbox::User=root"])
             .args(arguments)
-            .current_dir(apt.join("download"));
+            .current_dir(folder.join("download"));
         run(&mut command, &format!("apt-get {}", arguments.join(" ")))
     };
     apt_get(&["update"])?;
-    apt_get(&["download", "wasi-libc"])?;
-
-    let package = fs::read_dir(apt.join("download"))
+    apt_get(&["download", package])?;
+    let download = folder.join("download");
+    let found = fs::read_dir(&download)
         .and_then(|mut entries| entries.next().ok_or(std::io::ErrorKind::NotFound)?)
-        .map_err(Error::file("finding the package in", apt.join("download")))?
-        .path();
+        .map_err(Error::file("finding the package in", download))?;
+    Ok(found.path())
+}
+
+/// Unpacks the newest package of this name into a folder that is not there, without installing it.
+pub(crate) fn unpack_of_sid(package: &str, into: &Path) -> Result<(), Unavailable> {
+    if !Path::new(BIN).join("apt-get").exists() {
+        return Err(Unavailable::NotDebian);
+    }
+    let apt = into.with_extension("apt");
+    let file = download(&apt, "sid", package)?;
+    let partial = into.with_extension("partial");
+    run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&partial), "unpacking a package")?;
+    let settle = || {
+        fs::rename(&partial, into)?;
+        fs::remove_dir_all(&apt)
+    };
+    Ok(settle().map_err(Error::file("writing", into))?)
+}
+
+/// Downloads wasi-libc and unpacks it. Returns its version.
+fn unpack_libc(folder: &Path, sysroot: &Path) -> Result<String, Unavailable> {
+    eprintln!("fetching wasi-libc from Debian's backports into target/guests/sysroot ...");
+    let apt = folder.join("apt");
+    let package = download(&apt, &format!("{}-backports", codename()), "wasi-libc")?;
     let field = run(Command::new("dpkg-deb").arg("-f").arg(&package).arg("Version"), "dpkg-deb")?;
     let version = field.trim_end().to_owned();
     let mut compare = Command::new("dpkg");
@@ -234,14 +256,16 @@ fn unpack_libc(folder: &Path, sysroot: &Path) -> Result<String, Unavailable> {
     Ok(version)
 }
 
-/// Returns a source list for the backports of this release, at the system's mirror.
-fn backports() -> Result<String, Unavailable> {
+/// Returns the name of this release of Debian.
+fn codename() -> String {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let codename = release
-        .lines()
-        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
-        .unwrap_or_default()
-        .trim_matches('"');
+    let name = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    name.unwrap_or_default().trim_matches('"').to_owned()
+}
+
+/// Returns a source list for a suite, at the system's mirror.
+fn source_list(suite: &str) -> Result<String, Unavailable> {
+    let codename = codename();
     let mut query = Command::new("apt-get");
     query.args(["indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]);
     let sources = run(&mut query, "apt-get indextargets")?;
@@ -249,14 +273,12 @@ fn backports() -> Result<String, Unavailable> {
         .lines()
         .filter_map(|line| line.split_once(' '))
         .find_map(|(suite, uri)| (suite == codename && !codename.is_empty()).then_some(uri))
-        .ok_or_else(|| Unavailable::NoSource(codename.to_owned()))?;
+        .ok_or_else(|| Unavailable::NoSource(codename.clone()))?;
 
     let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
     let signed_by = match Path::new(keyring).exists() {
         true => format!("Signed-By: {keyring}\n"),
         false => String::new(),
     };
-    Ok(format!(
-        "Types: deb\nURIs: {mirror}\nSuites: {codename}-backports\nComponents: main\n{signed_by}"
-    ))
+    Ok(format!("Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\n{signed_by}"))
 }

@@ -14,6 +14,7 @@ pub mod fuzz;
 pub mod guests;
 pub mod hostile;
 pub mod install;
+pub mod nats;
 pub mod packages;
 pub mod picture;
 pub mod schema;
