@@ -40,7 +40,7 @@ pub use app::Surface;
 pub use console::Console;
 pub use http_front::{HttpService, http_router};
 pub use metrics::Metrics;
-pub use server::{ServerLimits, TlsIdentity, TlsIdentityError, serve, serve_tls};
+pub use server::{Listener, ServerLimits, TlsIdentity, TlsIdentityError, serve, serve_tls};
 pub use site::site_router;
 
 use crate::app::{AppState, RouteInfo};

@@ -8,6 +8,7 @@ mod activity;
 mod connection;
 mod connection_info;
 mod limits;
+mod listener;
 mod timed_socket;
 mod tls;
 
@@ -18,13 +19,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use rustix::net::sockopt;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub(crate) use self::connection_info::ConnectionInfo;
 pub use self::limits::ServerLimits;
+pub use self::listener::Listener;
 pub use self::tls::{TlsIdentity, TlsIdentityError};
 
 /// Counts one open connection until dropped.
@@ -50,7 +50,7 @@ impl Drop for OpenConnection {
 /// None at present: a failing accept is retried, because closing connections frees the resources it
 /// needs.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Listener,
     router: Router,
     limits: ServerLimits,
     shutdown: impl Future,
@@ -63,7 +63,7 @@ pub async fn serve(
 /// # Errors
 /// Those of [`serve`].
 pub async fn serve_tls(
-    listener: TcpListener,
+    listener: impl Listener,
     identity: TlsIdentity,
     router: Router,
     limits: ServerLimits,
@@ -72,8 +72,8 @@ pub async fn serve_tls(
     serve_all(listener, Some(identity), router, limits, shutdown).await
 }
 
-async fn serve_all(
-    listener: TcpListener,
+async fn serve_all<L: Listener>(
+    mut listener: L,
     identity: Option<TlsIdentity>,
     router: Router,
     limits: ServerLimits,
@@ -94,11 +94,11 @@ async fn serve_all(
             Ok((stream, _)) if open.load(Ordering::Relaxed) >= limits.connections => {
                 // Over TLS there is no answer without a handshake.
                 if identity.is_none() {
-                    refuse(&stream);
+                    L::refuse(&stream, &over_limit());
                 }
             }
             Ok((stream, peer)) => {
-                if let Err(error) = set_up(&stream, &limits) {
+                if let Err(error) = L::set_up(&stream, &limits) {
                     tracing::debug!(%error, "connection closed before it was served");
                     continue;
                 }
@@ -136,11 +136,6 @@ async fn serve_all(
     Ok(())
 }
 
-fn set_up(stream: &TcpStream, limits: &ServerLimits) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    Ok(sockopt::set_socket_send_buffer_size(stream, limits.send_buffer_bytes)?)
-}
-
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -150,17 +145,13 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Answers 503 to a connection over the limit. Does not wait for a client that cannot take the
-/// answer at once.
-fn refuse(stream: &TcpStream) {
+/// Returns the 503 of a connection over the limit.
+fn over_limit() -> String {
     const BODY: &str = r#"{"type":"urn:skep:problem:busy","title":"Busy","status":503,"code":"busy","detail":"too many connections; try again later","retry_after_ms":1000}"#;
-    let answer = format!(
+    format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
          retry-after: 1\r\ncache-control: no-store\r\nconnection: close\r\n\
          content-length: {}\r\n\r\n{BODY}",
         BODY.len()
-    );
-    if let Err(error) = stream.try_write(answer.as_bytes()) {
-        tracing::debug!(%error, "a connection over the limit closed before it was answered");
-    }
+    )
 }

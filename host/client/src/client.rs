@@ -8,6 +8,7 @@ mod turns;
 mod workers;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,7 +21,8 @@ use skep_protocol::{
 
 use crate::answer::Fault;
 use crate::deadlines::ClientDeadlines;
-use crate::endpoint::{Endpoint, EndpointError, Prefix, Refusals};
+use crate::dial::Dial;
+use crate::endpoint::{Endpoint, EndpointError, Prefix, Refusals, Token};
 use crate::from_json::FromJson;
 use crate::request::ApiRequest;
 use crate::wire::{ExchangeFailure, WholeReply, Wire};
@@ -58,6 +60,16 @@ impl Client {
     ) -> Result<Self, EndpointError> {
         let prefix = endpoint.prefix.clone();
         let wire = Wire::new(endpoint, prefix.path(), prefix.refusals(), deadlines)?;
+        Ok(Self { wire, prefix })
+    }
+
+    /// Creates a client of a runtime's own protocol, whose connections are made by `dial`.
+    ///
+    /// # Errors
+    /// If the token is unusable.
+    pub fn dialed(dial: Arc<dyn Dial>, token: Token) -> Result<Self, EndpointError> {
+        let prefix = Prefix::V1;
+        let wire = Wire::dialed(dial, token, prefix.path(), prefix.refusals())?;
         Ok(Self { wire, prefix })
     }
 

@@ -17,13 +17,15 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::deadlines::ClientDeadlines;
+use crate::dial::{Dial, ServerIo};
 use crate::endpoint::{Endpoint, EndpointError, LOCALHOST};
 use crate::transfer::Outgoing;
 
@@ -35,9 +37,9 @@ const IDLE: usize = 16;
 const IDLE_FOR: Duration = Duration::from_secs(30);
 
 /// The connection pool of one endpoint.
-pub(crate) type Pool = Client<Prompt<HttpsConnector<HttpConnector<LoopbackResolver>>>, Outgoing>;
+pub(crate) type Pool = Client<Prompt, Outgoing>;
 
-/// Creates an empty pool.
+/// Creates an empty pool of connections over the network.
 pub(crate) fn pool(
     endpoint: &Endpoint,
     deadlines: &ClientDeadlines,
@@ -59,11 +61,20 @@ pub(crate) fn pool(
         .https_or_http()
         .enable_http1()
         .wrap_connector(tcp);
-    Ok(Client::builder(TokioExecutor::new())
+    Ok(pool_over(Connector::Network(https), deadlines))
+}
+
+/// Creates an empty pool of connections that are made by `dial`.
+pub(crate) fn dialed_pool(dial: Arc<dyn Dial>, deadlines: &ClientDeadlines) -> Pool {
+    pool_over(Connector::Dialed(dial), deadlines)
+}
+
+fn pool_over(connector: Connector, deadlines: &ClientDeadlines) -> Pool {
+    Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_FOR)
         .pool_max_idle_per_host(IDLE)
-        .build(Prompt { inner: https, deadline: deadlines.connect }))
+        .build(Prompt { connector, deadline: deadlines.connect })
 }
 
 /// Loads the trusted authorities: the operator's own if configured, else the system's.
@@ -125,36 +136,50 @@ impl Iterator for AddressIter {
     }
 }
 
+/// Makes connections.
+#[derive(Clone)]
+enum Connector {
+    Network(HttpsConnector<HttpConnector<LoopbackResolver>>),
+    Dialed(Arc<dyn Dial>),
+}
+
 /// A connector with a deadline.
 #[derive(Clone)]
-pub(crate) struct Prompt<C> {
-    inner: C,
+pub(crate) struct Prompt {
+    connector: Connector,
     deadline: Duration,
 }
 
-type Connecting<T> =
-    Pin<Box<dyn Future<Output = Result<T, Box<dyn std::error::Error + Send + Sync>>> + Send>>;
+type ConnectFailure = Box<dyn std::error::Error + Send + Sync>;
 
-impl<C> Service<Uri> for Prompt<C>
-where
-    C: Service<Uri, Error = Box<dyn std::error::Error + Send + Sync>>,
-    C::Future: Send + 'static,
-{
-    type Response = C::Response;
-    type Error = C::Error;
-    type Future = Connecting<C::Response>;
+impl Service<Uri> for Prompt {
+    type Response = ServerIo;
+    type Error = ConnectFailure;
+    type Future = Pin<Box<dyn Future<Output = Result<ServerIo, ConnectFailure>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
-        self.inner.poll_ready(context)
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ConnectFailure>> {
+        match &mut self.connector {
+            Connector::Network(https) => https.poll_ready(context),
+            Connector::Dialed(_) => Poll::Ready(Ok(())),
+        }
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connected = tokio::time::timeout(self.deadline, self.inner.call(uri));
-        Box::pin(async move {
-            match connected.await {
-                Ok(connected) => connected,
-                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+        let deadline = self.deadline;
+        let late = |_| ConnectFailure::from(io::Error::from(io::ErrorKind::TimedOut));
+        match &mut self.connector {
+            Connector::Network(https) => {
+                let connecting = timeout(deadline, https.call(uri));
+                Box::pin(async move {
+                    Ok(ServerIo::Network(Box::new(connecting.await.map_err(late)??)))
+                })
             }
-        })
+            Connector::Dialed(dial) => {
+                let dialing = timeout(deadline, dial.dial());
+                Box::pin(async move {
+                    Ok(ServerIo::Dialed(TokioIo::new(dialing.await.map_err(late)??)))
+                })
+            }
+        }
     }
 }

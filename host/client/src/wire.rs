@@ -13,9 +13,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::answer::{Fault, refusal, shape};
 use crate::backoff::Backoff;
 use crate::bearer::Bearer;
-use crate::connect::{Pool, pool};
+use crate::connect::{Pool, dialed_pool, pool};
 use crate::deadlines::ClientDeadlines;
-use crate::endpoint::{Endpoint, EndpointError, Refusals};
+use crate::dial::Dial;
+use crate::endpoint::{Endpoint, EndpointError, Refusals, Token};
 use crate::from_json::FromJson;
 use crate::request::ApiRequest;
 use crate::transfer::{Outgoing, whole};
@@ -28,6 +29,9 @@ const ANSWER: usize = 64 << 20;
 
 /// Maximum size of an error response.
 const PROBLEM: usize = 64 << 10;
+
+/// The address of a server that has none.
+const DIALED: &str = "http://localhost";
 
 const US: &str = concat!("skep/", env!("CARGO_PKG_VERSION"));
 
@@ -72,6 +76,20 @@ impl Wire {
         let base = endpoint.base()?;
         let pool = pool(&endpoint, &deadlines)?;
         let bearer = Bearer::new(endpoint.token)?;
+        let shared = Arc::new(EndpointState { pool, base, bearer });
+        Ok(Self { shared, under, refusals, deadlines })
+    }
+
+    /// Makes one whose connections are made by `dial`.
+    pub(crate) fn dialed(
+        dial: Arc<dyn Dial>,
+        token: Token,
+        under: String,
+        refusals: Refusals,
+    ) -> Result<Self, EndpointError> {
+        let deadlines = ClientDeadlines::default();
+        let pool = dialed_pool(dial, &deadlines);
+        let (base, bearer) = (DIALED.to_owned(), Bearer::new(token)?);
         let shared = Arc::new(EndpointState { pool, base, bearer });
         Ok(Self { shared, under, refusals, deadlines })
     }

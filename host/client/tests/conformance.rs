@@ -59,6 +59,7 @@ impl Distant {
             local: None,
             sites: Vec::new(),
             connect: Arc::new(Nowhere),
+            discovery: None,
             now,
             deadline: Duration::from_secs(10),
             ceilings: None,
