@@ -20,6 +20,8 @@ pub enum Source {
     Embedded,
     /// A runtime in another process, reached over the network.
     Remote,
+    /// A runtime that made itself known, reached by way of its fleet.
+    Fleet,
     /// The foreground runs on this machine, read-only.
     Local,
 }
@@ -30,6 +32,7 @@ impl Source {
         match self {
             Self::Embedded => "embedded",
             Self::Remote => "remote",
+            Self::Fleet => "fleet",
             Self::Local => "local",
         }
     }

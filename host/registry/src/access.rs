@@ -175,6 +175,16 @@ impl Access {
         Ok(minted.secret)
     }
 
+    /// Accepts a token that others have made, while this process runs. It is the local operator's.
+    ///
+    /// # Errors
+    /// [`RegistryError::MalformedToken`] if the text has another form than [`Secret::new_token`].
+    pub fn add_process_token(&self, token: &str, role: Role) -> Result<(), RegistryError> {
+        let minted = Minted::parse(SecretKind::Token, token)?;
+        self.secrets().add_process_token(&minted, role);
+        Ok(())
+    }
+
     /// Creates a code for one login as admin within 10 minutes.
     ///
     /// # Errors

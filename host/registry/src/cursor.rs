@@ -43,7 +43,7 @@ impl ListPosition {
     pub(crate) fn from_text(text: &str) -> Result<Self, Invalid> {
         let (source, id, cursor): (u8, _, _) =
             serde_json::from_value(decode(text)?).map_err(|_| Invalid::Cursor)?;
-        let known = [Source::Embedded, Source::Remote, Source::Local];
+        let known = [Source::Embedded, Source::Remote, Source::Fleet, Source::Local];
         let source = known.into_iter().find(|known| number(*known) == source);
         Ok(Self { rank: (source.ok_or(Invalid::Cursor)?, id), cursor })
     }
@@ -54,6 +54,7 @@ const fn number(source: Source) -> u8 {
         Source::Embedded => 0,
         Source::Remote => 1,
         Source::Local => 2,
+        Source::Fleet => 3,
     }
 }
 
@@ -103,7 +104,7 @@ mod tests {
 
     #[test]
     fn positions_round_trip_through_text() {
-        for source in [Source::Embedded, Source::Remote, Source::Local] {
+        for source in [Source::Embedded, Source::Remote, Source::Fleet, Source::Local] {
             for cursor in [None, Some("a\"b".to_owned())] {
                 let position = ListPosition { rank: (source, id("r")), cursor };
                 assert_eq!(ListPosition::from_text(&position.to_text()), Ok(position));
@@ -124,7 +125,7 @@ mod tests {
         let nested = encode(&json!([[[[]]]]));
         let deep = BASE64_URL_SAFE_NO_PAD.encode("[".repeat(100_000));
         let long = "A".repeat(LONGEST + 1);
-        let other = encode(&json!([3, "r", null]));
+        let other = encode(&json!([4, "r", null]));
         let bad_id = encode(&json!([0, "../x", null]));
         for bad in ["", "x", "!!", "bnVsbA", &nested, &deep, &long, &other, &bad_id] {
             assert_eq!(ListPosition::from_text(bad), Err(Invalid::Cursor), "{bad:.20}");

@@ -34,6 +34,9 @@ pub enum RegistryError {
     /// The system provides no random bytes for a secret.
     #[error("the system provides no random bytes")]
     NoRandomness,
+    /// The text is no token of ours.
+    #[error("this is no token of Skep; `skep fleet init` and `skep token create` make them")]
+    MalformedToken,
     /// No such remote.
     #[error("unknown remote {0}; remotes of the configuration file are removed there")]
     UnknownRemote(RuntimeId),

@@ -5,7 +5,7 @@ mod remote;
 mod verbs;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use skep_protocol::{
@@ -16,10 +16,13 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-pub(crate) use self::remote::{Remote, RemoteHealth};
+pub(crate) use self::remote::{Remote, RemoteEntry, RemoteHealth};
 use self::verbs::RemoteHandle;
 use crate::remotes::LOCAL;
-use crate::{Connect, EmbeddedRuntime, RemoteSpec};
+use crate::{
+    Connect, ConnectError, DiscoveredRuntime, Discovery, EmbeddedRuntime, RemoteSpec,
+    UnusableRuntime,
+};
 
 /// One runtime, from any source.
 pub(crate) struct Member {
@@ -141,8 +144,47 @@ fn status(health: &RemoteHealth) -> Status {
 #[derive(Clone, Default)]
 pub(crate) struct Members {
     by_rank: BTreeMap<Rank, Arc<Member>>,
-    /// Ids of entries whose id belongs to another member.
-    refused: Vec<RuntimeId>,
+    refused: Vec<RefusedEntry>,
+}
+
+/// An entry that is no member.
+#[derive(Clone, Debug)]
+pub(crate) struct RefusedEntry {
+    pub(crate) id: RuntimeId,
+    why: RefusalReason,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum RefusalReason {
+    /// The operator's entry has the id of another member.
+    IdTaken,
+    /// A runtime that made itself known has the id of another member.
+    DiscoveredIdTaken,
+    Unusable(UnusableRuntime),
+}
+
+impl RefusedEntry {
+    pub(crate) fn diagnostic(&self, at: Timestamp) -> Diagnostic {
+        let id = &self.id;
+        let message = match self.why {
+            RefusalReason::IdTaken => {
+                format!("duplicate remote id {id}; another runtime has it. Remove one of them")
+            }
+            RefusalReason::DiscoveredIdTaken => format!(
+                "a runtime of the fleet has the id {id}, which another runtime of this host has; it is \
+                 not used. Give one of them another id"
+            ),
+            RefusalReason::Unusable(UnusableRuntime::Duplicate) => format!(
+                "two processes of the fleet say that they are {id}; neither is used. Stop one of them"
+            ),
+            RefusalReason::Unusable(UnusableRuntime::Unknown) => format!(
+                "{id} is in the fleet, but this host has no token for it; add it to the file that \
+                 `--fleet` names"
+            ),
+        };
+        let subject = Some(id.clone().into());
+        Diagnostic::new(DiagnosticCode::RuntimeMismatch, message, subject, at)
+    }
 }
 
 impl Members {
@@ -155,8 +197,12 @@ impl Members {
         self.by_rank.values()
     }
 
-    pub(crate) fn refused(&self) -> &[RuntimeId] {
+    pub(crate) fn refused(&self) -> &[RefusedEntry] {
         &self.refused
+    }
+
+    fn refuse(&mut self, id: RuntimeId, why: RefusalReason) {
+        self.refused.push(RefusedEntry { id, why });
     }
 }
 
@@ -166,10 +212,19 @@ pub(crate) struct Fleet {
     /// Notified when members change; true once the fleet is closed.
     changed: watch::Sender<bool>,
     connect: Arc<dyn Connect>,
+    discovery: Option<Arc<dyn Discovery>>,
     configured: Vec<RemoteSpec>,
+    listed: Mutex<ListedRuntimes>,
     now: fn() -> Timestamp,
     deadline: Duration,
     tasks: Handle,
+}
+
+/// What the operator has added to `registry.db`, and what has made itself known.
+#[derive(Default)]
+struct ListedRuntimes {
+    added: Vec<RemoteSpec>,
+    discovered: Arc<Vec<DiscoveredRuntime>>,
 }
 
 /// The members that are fixed for the life of the process.
@@ -183,6 +238,7 @@ impl Fleet {
         residents: Residents,
         configured: Vec<RemoteSpec>,
         connect: Arc<dyn Connect>,
+        discovery: Option<Arc<dyn Discovery>>,
         now: fn() -> Timestamp,
         deadline: Duration,
     ) -> Self {
@@ -216,7 +272,9 @@ impl Fleet {
             members: RwLock::new(Arc::new(members)),
             changed: watch::Sender::new(false),
             connect,
+            discovery,
             configured,
+            listed: Mutex::default(),
             now,
             deadline,
             tasks: Handle::current(),
@@ -235,30 +293,65 @@ impl Fleet {
 
     /// Replaces the remotes from `registry.db`: connects new ones and drops those that are gone.
     /// Unchanged entries, and those of the configuration, stay as they are.
-    pub(crate) fn set(&self, added: Vec<RemoteSpec>) {
+    pub(crate) fn set_added(&self, added: Vec<RemoteSpec>) {
+        self.update(|listed| listed.added = added);
+    }
+
+    /// Follows the runtimes that make themselves known, until the fleet is closed.
+    pub(crate) fn follow_discovery(fleet: &Arc<Self>) {
+        let Some(discovery) = &fleet.discovery else { return };
+        let (mut found, mut closed) = (discovery.follow(), fleet.follow());
+        let weak = Arc::downgrade(fleet);
+        fleet.tasks.spawn(async move {
+            loop {
+                let discovered = found.borrow_and_update().clone();
+                let Some(fleet) = weak.upgrade() else { return };
+                fleet.update(|listed| listed.discovered = discovered);
+                drop(fleet);
+                tokio::select! {
+                    changed = found.changed() => if changed.is_err() { return },
+                    _ = closed.wait_for(|closed| *closed) => return,
+                }
+            }
+        });
+    }
+
+    /// Changes what is listed, and makes that the members.
+    fn update(&self, change: impl FnOnce(&mut ListedRuntimes)) {
+        // Held until the members are replaced, so that a later list is not replaced by an earlier one.
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut listed);
         let before = self.members();
         let mut after = Members::default();
-        let stay = |member: &&Arc<Member>| member.source != Source::Remote;
+        let stay = |member: &&Arc<Member>| member.remote.is_none();
         after.by_rank.extend(before.iter().filter(stay).map(|m| (m.rank(), Arc::clone(m))));
-        let mut specs: BTreeMap<RuntimeId, RemoteSpec> = BTreeMap::new();
-        for spec in self.configured.iter().cloned().chain(added) {
-            let id = spec.runtime_id.clone();
+        let mut entries: BTreeMap<RuntimeId, RemoteEntry> = BTreeMap::new();
+        for spec in self.configured.iter().chain(&listed.added).cloned() {
+            let (id, entry) = (spec.runtime_id.clone(), RemoteEntry::Added(spec));
             let taken = id.as_str() == LOCAL || after.get(&id).is_some();
-            match specs.get(&id) {
-                Some(first) if *first == spec => {}
-                Some(_) => after.refused.push(id),
-                None if taken => after.refused.push(id),
-                None => drop(specs.insert(id, spec)),
+            match entries.get(&id) {
+                Some(first) if *first == entry => {}
+                None if !taken => drop(entries.insert(id, entry)),
+                Some(_) | None => after.refuse(id, RefusalReason::IdTaken),
             }
         }
-        for spec in specs.into_values() {
-            let old = before.get(&spec.runtime_id);
-            let same = old.filter(|old| old.remote.as_ref().is_some_and(|r| r.spec == spec));
-            let member = same.map_or_else(|| Arc::new(self.remote(spec)), Arc::clone);
+        for DiscoveredRuntime { runtime_id: id, unusable } in listed.discovered.iter().cloned() {
+            let taken =
+                id.as_str() == LOCAL || after.get(&id).is_some() || entries.contains_key(&id);
+            match unusable {
+                _ if taken => after.refuse(id, RefusalReason::DiscoveredIdTaken),
+                Some(why) => after.refuse(id, RefusalReason::Unusable(why)),
+                None => drop(entries.insert(id.clone(), RemoteEntry::Discovered(id))),
+            }
+        }
+        for entry in entries.into_values() {
+            let old = before.get(entry.id());
+            let same = old.filter(|old| old.remote.as_ref().is_some_and(|r| r.entry == entry));
+            let member = same.map_or_else(|| Arc::new(self.remote(entry)), Arc::clone);
             after.by_rank.insert(member.rank(), member);
         }
         let is_in = |members: &Members, member: &Arc<Member>| {
-            members.iter().any(|other| Arc::ptr_eq(other, member))
+            members.by_rank.get(&member.rank()).is_some_and(|other| Arc::ptr_eq(other, member))
         };
         let left: Vec<_> = before.iter().filter(|m| !is_in(&after, m)).cloned().collect();
         let news = !left.is_empty() || after.iter().any(|member| !is_in(&before, member));
@@ -279,18 +372,24 @@ impl Fleet {
         }
     }
 
-    fn remote(&self, spec: RemoteSpec) -> Member {
+    fn remote(&self, entry: RemoteEntry) -> Member {
         let _entered = self.tasks.enter();
-        let runtime = self.connect.connect(&spec);
-        let (id, name) = (spec.runtime_id.clone(), spec.display_name.clone());
+        let (id, source) = (entry.id().clone(), entry.source());
+        let (runtime, name) = match &entry {
+            RemoteEntry::Added(spec) => (self.connect.connect(spec), spec.display_name.clone()),
+            RemoteEntry::Discovered(id) => {
+                let discovery = self.discovery.as_ref().ok_or(ConnectError);
+                (discovery.and_then(|discovery| discovery.connect(id)), None)
+            }
+        };
         let named = || id.as_str().parse().expect("an id is plain text");
         let display_name = name.unwrap_or_else(named);
-        let remote = Arc::new(Remote::new(spec, runtime, self.now, self.deadline));
+        let remote = Arc::new(Remote::new(entry, runtime, self.now, self.deadline));
         let cared = Arc::clone(&remote);
         let care = self.tasks.spawn(async move { cared.monitor().await }).abort_handle();
         Member {
             id,
-            source: Source::Remote,
+            source,
             handle: Arc::new(RemoteHandle(Arc::clone(&remote))),
             display_name,
             host_id: None,
@@ -299,11 +398,4 @@ impl Fleet {
             care: Some(care),
         }
     }
-}
-
-/// Returns the diagnostic for an entry whose id belongs to another runtime.
-pub(crate) fn duplicate(id: &RuntimeId, at: Timestamp) -> Diagnostic {
-    let code = DiagnosticCode::RuntimeMismatch;
-    let message = format!("duplicate remote id {id}; another runtime has it. Remove one of them");
-    Diagnostic::new(code, message, Some(id.clone().into()), at)
 }

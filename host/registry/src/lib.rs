@@ -1,8 +1,8 @@
 //! The registry: runtimes, permissions and the audit of changes.
 //!
-//! A [`Registry`] has runtimes from three sources: the one in this process (`embedded`), those that
-//! the operator configured (`remote`), and the foreground runs on this machine, read-only
-//! (`local`). It routes requests to them, lists over all of them, enforces roles and audits
+//! A [`Registry`] has runtimes from four sources: the one in this process (`embedded`), those that
+//! the operator configured (`remote`), those that make themselves known (`fleet`), and the foreground
+//! runs on this machine, read-only (`local`). It routes requests to them, lists over all of them, enforces roles and audits
 //! changes.
 //!
 //! Its data is in `registry.db` in the root of a store: digests of tokens and sessions, the audit, the
@@ -23,6 +23,7 @@ mod conflate;
 mod connect;
 mod cursor;
 mod database;
+mod discovery;
 mod embedded_runtime;
 mod error;
 mod fleet;
@@ -45,6 +46,7 @@ pub use audit::{Audit, AuditRecord};
 pub use bulk::{BULK, BulkStream, BulkWorkers};
 pub use caller::Caller;
 pub use connect::{Connect, ConnectError, EntryError, Network};
+pub use discovery::{DiscoveredRuntime, Discovery, UnusableRuntime};
 pub use embedded_runtime::EmbeddedRuntime;
 pub use error::RegistryError;
 pub use local::{LocalRun, RunRecord};

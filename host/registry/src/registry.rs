@@ -14,7 +14,7 @@ use crate::audit::{self, AuditLog};
 use crate::changes::{self, FleetStart};
 use crate::conflate::conflated;
 use crate::cursor::{StreamPosition, audit_from_text, audit_to_text};
-use crate::fleet::{self, Fleet, Member, Residents};
+use crate::fleet::{Fleet, Member, Residents};
 use crate::guarded_handle::{Gate, GuardedHandle, HandleTarget, while_valid};
 use crate::list;
 use crate::local::LocalRuntime;
@@ -23,8 +23,8 @@ use crate::watch;
 use crate::watcher::Watcher;
 use crate::worker_list;
 use crate::{
-    Access, Audit, AuditRecord, Caller, Ceilings, Connect, EmbeddedRuntime, Policy, Registrar,
-    RegistryError, RemoteSpec, Remotes, RolePolicy,
+    Access, Audit, AuditRecord, Caller, Ceilings, Connect, Discovery, EmbeddedRuntime, Policy,
+    Registrar, RegistryError, RemoteSpec, Remotes, RolePolicy,
 };
 
 /// The parts of a registry.
@@ -41,6 +41,8 @@ pub struct RegistryParts {
     pub local: Option<Dir>,
     /// Creates handles for remotes.
     pub connect: Arc<dyn Connect>,
+    /// Finds further runtimes, if any are to be found.
+    pub discovery: Option<Arc<dyn Discovery>>,
     /// Clock.
     pub now: fn() -> Timestamp,
     /// Deadline for each runtime in a list; usually 2 s.
@@ -101,8 +103,10 @@ impl Registry {
             local
         });
         let residents = Residents { embedded: parts.embedded, local };
-        let fleet = Fleet::new(residents, parts.remotes, parts.connect, now, deadline);
+        let (connect, discovery) = (parts.connect, parts.discovery);
+        let fleet = Fleet::new(residents, parts.remotes, connect, discovery, now, deadline);
         let fleet = Arc::new(fleet);
+        Fleet::follow_discovery(&fleet);
         let sites = Arc::new(Sites::open(Arc::clone(&registrar.database), parts.sites)?);
         let watcher = Watcher::start(&registrar, Arc::clone(&fleet), Arc::clone(&sites))?;
         let state = RegistryState { registrar, fleet, gate, log, sites, watcher, deadline };
@@ -123,9 +127,9 @@ impl Registry {
     pub async fn runtimes(&self, caller: &Caller) -> Listing<RuntimeSummary> {
         let now = self.now();
         let mut list = list::runtimes(&self.seen(caller), self.0.deadline, now).await;
-        for id in self.0.fleet.members().refused() {
-            if self.0.gate.policy.sees(caller, id) {
-                list.diagnostics.push(fleet::duplicate(id, now));
+        for refused in self.0.fleet.members().refused() {
+            if self.0.gate.policy.sees(caller, &refused.id) {
+                list.diagnostics.push(refused.diagnostic(now));
             }
         }
         list

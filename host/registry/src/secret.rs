@@ -18,11 +18,22 @@ use crate::RegistryError;
 /// Maximum length of a secret.
 const LONGEST: usize = 256;
 
+/// Characters of the random part: 256 bits as base64url.
+const RANDOM_CHARS: usize = 43;
+
 /// The text of a token, session or login code.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
+    /// Makes a token that nothing knows yet.
+    ///
+    /// # Errors
+    /// [`RegistryError::NoRandomness`].
+    pub fn new_token() -> Result<Self, RegistryError> {
+        Ok(mint::<TokenId>(SecretKind::Token)?.secret)
+    }
+
     /// Returns the text, to be handed to its owner.
     pub fn expose(&self) -> &str {
         &self.0
@@ -84,6 +95,16 @@ pub(crate) struct Minted<I = TokenId> {
     pub(crate) id: I,
     pub(crate) secret: Secret,
     pub(crate) digest: SecretDigest,
+}
+
+impl<I: FromStr<Err = IdError>> Minted<I> {
+    /// Reads a secret that was made elsewhere. It must be as long as one that is made here.
+    pub(crate) fn parse(kind: SecretKind, text: &str) -> Result<Self, RegistryError> {
+        let random = text.splitn(3, '_').nth(2).map(str::len);
+        let id = id_in(kind, text).filter(|_| random.is_some_and(|length| length >= RANDOM_CHARS));
+        let id = id.ok_or(RegistryError::MalformedToken)?;
+        Ok(Self { id, digest: SecretDigest::of(text), secret: Secret(text.to_owned()) })
+    }
 }
 
 /// Creates a secret.

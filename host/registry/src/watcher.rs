@@ -31,7 +31,7 @@ impl Watcher {
         let connection = registrar.database.reader()?;
         // The version is read before the remotes, so that no change is missed.
         let seen = version(&connection)?;
-        fleet.set(registrar.remotes().list()?);
+        fleet.set_added(registrar.remotes().list()?);
         let (sender, receiver) = channel();
         let registrar = registrar.clone();
         let thread = std::thread::Builder::new().name("skep-registry".into());
@@ -83,7 +83,7 @@ fn watch(connection: &Connection, mut seen: i64, receiver: &Receiver<()>, loaded
         let look = || {
             let now = version(connection)?;
             if requested || now != seen {
-                fleet.set(registrar.remotes().list()?);
+                fleet.set_added(registrar.remotes().list()?);
                 sites.load()?;
                 registrar.access().recheck_streams();
             }

@@ -41,6 +41,7 @@ fn open() -> Open {
             local: Some(local),
             sites: Vec::new(),
             connect: Arc::new(Network),
+            discovery: None,
             now: || Timestamp(1_700_000_000_000),
             deadline: Duration::from_secs(2),
             ceilings: None,

@@ -114,6 +114,7 @@ impl Bed {
             local: None,
             sites: vec![main],
             connect: Arc::new(Near(Arc::clone(&far))),
+            discovery: None,
             now,
             deadline: Duration::from_millis(500),
             ceilings: None,

@@ -2348,7 +2348,7 @@ export interface components {
             worker_id: components["schemas"]["WorkerId"];
         };
         /** @description The source of a runtime in a registry. */
-        Source: "embedded" | "remote" | "local";
+        Source: "embedded" | "remote" | "fleet" | "local";
         /** @description A key of a worker's state. */
         StateItem: {
             body?: string | null;

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use skep_protocol::{
-    Diagnostic, DiagnosticCode, Error, RuntimeHandle, RuntimeId, RuntimeView, Timestamp, WorkerView,
+    Diagnostic, DiagnosticCode, Error, RuntimeHandle, RuntimeId, RuntimeView, Source, Timestamp,
+    WorkerView,
 };
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -40,9 +41,34 @@ pub(crate) struct RemoteHealth {
     pub(crate) since: Option<Timestamp>,
 }
 
+/// The reason why a remote is a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RemoteEntry {
+    /// The operator added it.
+    Added(RemoteSpec),
+    /// It made itself known.
+    Discovered(RuntimeId),
+}
+
+impl RemoteEntry {
+    pub(crate) fn id(&self) -> &RuntimeId {
+        match self {
+            Self::Added(spec) => &spec.runtime_id,
+            Self::Discovered(id) => id,
+        }
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        match self {
+            Self::Added(_) => Source::Remote,
+            Self::Discovered(_) => Source::Fleet,
+        }
+    }
+}
+
 /// One remote.
 pub(crate) struct Remote {
-    pub(crate) spec: RemoteSpec,
+    pub(crate) entry: RemoteEntry,
     runtime: Result<Arc<dyn RuntimeHandle>, ConnectError>,
     circuit: Mutex<Circuit>,
     health: watch::Sender<RemoteHealth>,
@@ -55,14 +81,14 @@ pub(crate) struct Remote {
 
 impl Remote {
     pub(crate) fn new(
-        spec: RemoteSpec,
+        entry: RemoteEntry,
         runtime: Result<Arc<dyn RuntimeHandle>, ConnectError>,
         now: fn() -> Timestamp,
         deadline: Duration,
     ) -> Self {
         let since = runtime.is_err().then(now);
         Self {
-            spec,
+            entry,
             runtime,
             circuit: Mutex::default(),
             health: watch::Sender::new(RemoteHealth { since, ..RemoteHealth::default() }),
@@ -74,7 +100,7 @@ impl Remote {
     }
 
     pub(crate) fn id(&self) -> &RuntimeId {
-        &self.spec.runtime_id
+        self.entry.id()
     }
 
     pub(crate) fn health(&self) -> RemoteHealth {

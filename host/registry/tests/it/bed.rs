@@ -111,6 +111,7 @@ impl Bed {
             local: Some(runs.try_clone().unwrap()),
             sites: Vec::new(),
             connect: Arc::new(net),
+            discovery: None,
             now,
             deadline: DEADLINE,
             ceilings: None,
