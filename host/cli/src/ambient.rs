@@ -142,6 +142,17 @@ pub(crate) fn private_store(path: &Path) -> io::Result<Dir> {
     }
 }
 
+/// Makes a directory that only its owner can enter, and opens it.
+///
+/// # Errors
+/// If it is there already, or cannot be made.
+pub(crate) fn new_private_dir(path: &Path) -> io::Result<Dir> {
+    let mut private = std::fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(&mut private, 0o700);
+    private.create(path)?;
+    open_dir(path)
+}
+
 /// Opens the directory in which this user's foreground runs are recorded, `<user cache>/skep/runs`.
 pub(crate) fn local_runs() -> io::Result<Dir> {
     private_dir(&user_cache()?, "runs")

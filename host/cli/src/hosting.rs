@@ -2,9 +2,11 @@
 
 mod exposure;
 mod host;
+mod membership;
 mod parts;
 mod sites;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -15,7 +17,7 @@ use crate::failure::Failed;
 use crate::output::OutputFormat;
 use crate::settings::{LocationArgs, Settings};
 use crate::{ambient, host_threads};
-pub(crate) use host::ServingHost;
+pub(crate) use host::{HostReach, ServingHost};
 pub(crate) use parts::NativeCode;
 
 /// Host workers in this process, with a registry and the browser API, until Ctrl-C
@@ -25,6 +27,7 @@ Examples:
   skep up                                        on 127.0.0.1:7070, store in your data directory
   skep up --listen 127.0.0.1:0 --store ./store   on any free port, with a store of its own
   skep up --output json                          print one line of JSON when ready
+  skep up --fleet fleet/api.toml                 with the runtimes of a fleet, see `skep fleet`
 
 Then: skep worker create counter.wasm   skep worker list   skep worker logs -f WORKER")]
 pub(crate) struct UpArgs {
@@ -38,6 +41,7 @@ pub(crate) struct UpArgs {
 Examples:
   skep token create --role admin --store ./store   create the token that a registry needs
   skep runtime --listen 127.0.0.1:7071 --store ./store
+  skep runtime --fleet fleet/runtime-alpha.toml --store ./alpha   in a fleet, without a port
 
 On the registry's machine: skep remote add RUNTIME_ID URL --token-file FILE")]
 pub(crate) struct RuntimeArgs {
@@ -54,6 +58,10 @@ struct HostingArgs {
     /// Id of the runtime in a new store; an existing store keeps its id [default: rt- and digits]
     #[arg(long, value_name = "RUNTIME_ID")]
     id: Option<RuntimeId>,
+
+    /// File of this member of a fleet, which `skep fleet init` writes
+    #[arg(long, value_name = "FILE")]
+    fleet: Option<PathBuf>,
 
     #[command(flatten)]
     location: LocationArgs,
@@ -79,7 +87,12 @@ fn serve(arguments: &HostingArgs, surface: Surface) -> u8 {
         ambient::raise_descriptors();
         let threads = host_threads::start()?;
         let served = threads.block_on(async {
-            let host = ServingHost::start(settings, arguments.id.clone(), surface).await?;
+            let fleet = arguments.fleet.as_deref();
+            // A runtime in a fleet is reached there; it has a port only if one is asked for.
+            let has_port =
+                fleet.is_none() || surface == Surface::Browser || arguments.listen.is_some();
+            let reach = HostReach { fleet, has_port };
+            let host = ServingHost::start(settings, arguments.id.clone(), surface, reach).await?;
             host.announce(arguments.output)?;
             host.run().await
         });

@@ -22,6 +22,8 @@ mod exit;
 mod explain;
 mod failure;
 mod filter;
+mod fleet;
+mod fleet_file;
 mod host_file;
 mod host_threads;
 mod hosting;
@@ -111,6 +113,7 @@ enum CliCommand {
     Audit(audit::AuditArgs),
     Whoami(whoami::WhoamiArgs),
     Remote(remote::RemoteArgs),
+    Fleet(fleet::FleetArgs),
     Doctor(doctor::DoctorArgs),
     New(project::NewArgs),
     Build(project::BuildArgs),
@@ -182,6 +185,7 @@ fn run_command(command: CliCommand, guest: Vec<OsString>) -> u8 {
         CliCommand::Audit(arguments) => audit::audit(&arguments),
         CliCommand::Whoami(arguments) => whoami::whoami(&arguments),
         CliCommand::Remote(arguments) => remote::remote(arguments),
+        CliCommand::Fleet(arguments) => fleet::fleet(&arguments),
         CliCommand::Doctor(arguments) => doctor::doctor(&arguments),
         CliCommand::New(arguments) => project::new(&arguments),
         CliCommand::Build(arguments) => project::build(&arguments),

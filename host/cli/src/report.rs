@@ -1,5 +1,6 @@
 //! The JSON that `--output json` prints. Only these types of the program are serialised.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use base64::Engine as _;
@@ -274,7 +275,9 @@ pub(crate) struct LimitReport {
 /// The message of `skep up` and `skep runtime` when they are ready.
 #[derive(Debug, Serialize)]
 pub(crate) struct UpReport {
-    pub(crate) url: String,
+    /// The address, if the host listens on a port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) url: Option<String>,
     pub(crate) runtime_id: RuntimeId,
     /// A URL that logs a browser in, once.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -285,6 +288,15 @@ pub(crate) struct UpReport {
     /// The addresses on which HTTP workers answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) sites: Vec<String>,
+}
+
+/// The files of a new fleet.
+#[derive(Debug, Serialize)]
+pub(crate) struct FleetReport {
+    pub(crate) servers: Vec<PathBuf>,
+    pub(crate) runtimes: BTreeMap<RuntimeId, PathBuf>,
+    /// The file of the hosts that find the runtimes.
+    pub(crate) api: PathBuf,
 }
 
 /// A remote runtime, with the paths that the operator gave.

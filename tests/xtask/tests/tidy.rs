@@ -26,6 +26,9 @@ fn may_serialise(name: &str) -> bool {
         "host/cli/src/settings.rs",
         "host/cli/src/site_setting.rs",
         "host/cli/src/running.rs",
+        // Files of a fleet's members, and what a runtime says of itself there.
+        "host/cli/src/fleet_file.rs",
+        "host/fleet/src/record.rs",
         // Files that an author writes, and messages to the author's own bundler.
         "host/project/src/bundler.rs",
         "host/project/src/language.rs",

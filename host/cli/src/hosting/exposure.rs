@@ -25,11 +25,13 @@ impl FirstCredentials {
     pub(super) fn create(
         registry: &Registry,
         surface: Surface,
-        address: SocketAddr,
+        address: Option<SocketAddr>,
     ) -> Result<Self, Failed> {
         let access = registry.access();
         let is_first = !access.has_tokens()?;
-        check(address, is_first)?;
+        if let Some(address) = address {
+            check(address, is_first)?;
+        }
         if surface == Surface::Runtime {
             return Ok(Self { token: None, login: None });
         }

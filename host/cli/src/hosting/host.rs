@@ -1,20 +1,23 @@
 //! A host from its start to its shutdown.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use skep_api::{ApiParts, Console, Metrics, ServerLimits, Surface};
 use skep_protocol::{HostId, Role, RuntimeId};
-use skep_registry::Registry;
+use skep_registry::{Discovery, Registry};
 use skep_runtime::Embedded;
 use skep_steps::{StepHost, WithSteps};
 use tokio::net::TcpListener;
 
 use super::exposure::{FirstCredentials, url};
-use super::parts::{self, NativeCode};
+use super::membership::{FleetRuntimes, RuntimeMember};
+use super::parts::{self, FoundElsewhere, NativeCode};
 use super::sites::BoundSite;
 use crate::failure::Failed;
+use crate::fleet_file::{ApiFile, RuntimeFile};
 use crate::output::OutputFormat;
 use crate::report::UpReport;
 use crate::running::{HostNote, RunningHost};
@@ -34,13 +37,30 @@ pub(crate) struct ServingHost {
     /// None if their store cannot be used.
     steps: Option<StepHost>,
     registry: Registry,
-    listener: TcpListener,
-    address: SocketAddr,
+    listener: Option<TcpListener>,
+    address: Option<SocketAddr>,
+    member: Option<(RuntimeMember, HostId)>,
     allowed_hosts: Vec<String>,
     sites: Vec<BoundSite>,
     runtime_id: RuntimeId,
     credentials: FirstCredentials,
-    _note: HostNote,
+    _note: Option<HostNote>,
+}
+
+/// The ways by which a host is reached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HostReach<'a> {
+    /// File of its membership in a fleet.
+    pub(crate) fleet: Option<&'a Path>,
+    /// True if it listens on a port.
+    pub(crate) has_port: bool,
+}
+
+impl HostReach<'_> {
+    /// Returns the reach of a host outside of fleets.
+    pub(crate) const fn port() -> Self {
+        Self { fleet: None, has_port: true }
+    }
 }
 
 impl ServingHost {
@@ -49,8 +69,9 @@ impl ServingHost {
         settings: Settings,
         id: Option<RuntimeId>,
         surface: Surface,
+        reach: HostReach<'_>,
     ) -> Result<Self, Failed> {
-        Self::start_with(settings, id, surface, NativeCode::of_host()).await
+        Self::start_with(settings, id, surface, reach, NativeCode::of_host()).await
     }
 
     /// Starts with native code in these places.
@@ -58,6 +79,7 @@ impl ServingHost {
         settings: Settings,
         id: Option<RuntimeId>,
         surface: Surface,
+        reach: HostReach<'_>,
         code: NativeCode,
     ) -> Result<Self, Failed> {
         if !ambient::has_proc() {
@@ -68,13 +90,22 @@ impl ServingHost {
         let dir = ambient::private_store(&settings.store).map_err(|error| {
             Failed::here(format!("cannot use the store {}: {error}", settings.store.display()))
         })?;
+        let runtime_file = match (reach.fleet, surface) {
+            (Some(path), Surface::Runtime) => Some((path, RuntimeFile::read(path)?)),
+            _ => None,
+        };
+        let id = id.or_else(|| runtime_file.as_ref().map(|(_, file)| file.runtime_id.clone()));
         let store = parts::store(&dir, id, &settings)?;
-        let listener = parts::listener(&settings.listen).await?;
-        let address = listener.local_addr()?;
+        let listener = match reach.has_port {
+            true => Some(parts::listener(&settings.listen).await?),
+            false => None,
+        };
+        let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let runtime_id = store.runtime_id().clone();
         let host_id = ambient::new_id::<HostId>("host")?;
         let steps = parts::steps(&dir, &runtime_id, secrets.clone(), address, &settings);
         let runtime = parts::runtime(store, code, secrets, host_id.clone(), address, &settings)?;
+        let of_host = host_id.clone();
         let display_name = match surface {
             Surface::Browser => settings.workspace.as_str(),
             Surface::Runtime => runtime_id.as_str(),
@@ -86,13 +117,36 @@ impl ServingHost {
             display_name: display_name.parse().map_err(|error| Failed::here(format!("{error}")))?,
         };
         let specs = SiteSetting::specs(&settings.sites, &runtime_id).map_err(Failed::here)?;
-        let registry = parts::registry(&dir, embedded, &settings, surface, specs.clone())?;
-        let credentials = FirstCredentials::create(&registry, surface, address)?;
-        let note = RunningHost {
-            url: url(address),
-            token: registry.access().process_token(Role::Admin)?.expose().to_owned(),
+        let discovery: Option<Arc<dyn Discovery>> = match (reach.fleet, surface) {
+            (Some(path), Surface::Browser) => {
+                Some(Arc::new(FleetRuntimes::start(path, ApiFile::read(path)?).await?))
+            }
+            _ => None,
         };
-        let _note = note.announce(&dir)?;
+        let found = FoundElsewhere { sites: specs.clone(), discovery };
+        let registry = parts::registry(&dir, embedded, &settings, surface, found)?;
+        let credentials = FirstCredentials::create(&registry, surface, address)?;
+        let member = match runtime_file {
+            None => None,
+            Some((_, file)) if file.runtime_id != runtime_id => {
+                return Err(Failed::refused(format!(
+                    "this store is that of the runtime {runtime_id}, but the fleet file is for {}",
+                    file.runtime_id
+                ))
+                .hint("use the file of this runtime, or another --store"));
+            }
+            Some((path, file)) => {
+                registry.access().add_process_token(&file.token, Role::Admin)?;
+                Some((RuntimeMember::start(path, &file).await?, of_host))
+            }
+        };
+        let _note = match address {
+            None => None,
+            Some(address) => {
+                let token = registry.access().process_token(Role::Admin)?.expose().to_owned();
+                Some(RunningHost { url: url(address), token }.announce(&dir)?)
+            }
+        };
         let mut sites = Vec::new();
         for (setting, spec) in settings.sites.iter().zip(specs) {
             sites.push(BoundSite::bind(setting, spec).await?);
@@ -105,6 +159,7 @@ impl ServingHost {
             registry,
             listener,
             address,
+            member,
             allowed_hosts,
             sites,
             runtime_id,
@@ -131,10 +186,10 @@ impl ServingHost {
     }
 
     fn show(&self, output: OutputFormat) -> Result<(), LostOutput> {
-        let url = url(self.address);
+        let url = self.address.map(url);
         // Browsers do not send the part of a URL after the `#`, so the code is in no server's log.
-        let login = &self.credentials.login;
-        let login = login.as_ref().map(|code| format!("{url}/login#{}", code.expose()));
+        let login = self.credentials.login.as_ref().zip(url.as_ref());
+        let login = login.map(|(code, url)| format!("{url}/login#{}", code.expose()));
         let token = &self.credentials.token;
         let token = token.as_ref().map(|(token, _)| token.expose().to_owned());
         let sites = self.sites.iter().map(BoundSite::url).collect();
@@ -143,7 +198,8 @@ impl ServingHost {
         match output {
             OutputFormat::Json => terminal::print(&json::line(&report)),
             OutputFormat::Text => {
-                terminal::try_say("ready", &format!("{url}  (runtime {})", self.runtime_id))?;
+                let at = url.unwrap_or_else(|| "in the fleet".to_owned());
+                terminal::try_say("ready", &format!("{at}  (runtime {})", self.runtime_id))?;
                 for site in &self.sites {
                     terminal::try_say("site", &format!("{}  ({})", site.url(), site.name()))?;
                 }
@@ -172,8 +228,18 @@ impl ServingHost {
             console: Console::embedded(),
             ci_runs: Some(Arc::new(skep_ci::StoredRuns::new(ambient::existing_ci_cache))),
         });
-        let served =
-            tokio::spawn(skep_api::serve(self.listener, router, limits, wait_for(stopped.clone())));
+        let mut served = Vec::new();
+        if let Some(listener) = self.listener {
+            let shutdown = wait_for(stopped.clone());
+            served.push(tokio::spawn(skep_api::serve(listener, router.clone(), limits, shutdown)));
+        }
+        let announcing = self.member.map(|(member, host_id)| {
+            let (streams, announcing) =
+                member.announce(self.runtime.clone(), self.runtime_id.clone(), host_id);
+            let shutdown = wait_for(stopped.clone());
+            served.push(tokio::spawn(skep_api::serve(streams, router.clone(), limits, shutdown)));
+            announcing
+        });
         let sites: Vec<_> = self
             .sites
             .into_iter()
@@ -191,8 +257,13 @@ impl ServingHost {
                 steps.close();
             }
             self.runtime.shutdown(GRACE).await;
-            // The server is down, whatever its result was.
-            let _ = tokio::time::timeout(GRACE, served).await;
+            // The servers are down, whatever their results were.
+            for served in served {
+                let _ = tokio::time::timeout(GRACE, served).await;
+            }
+            if let Some(announcing) = announcing {
+                announcing.abort();
+            }
             for site in sites {
                 let _ = tokio::time::timeout(GRACE, site).await;
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use cap_std::fs::Dir;
 use skep_api::Surface;
 use skep_protocol::{HostId, Limits, RuntimeId, ScopeName, SecretName};
-use skep_registry::{Ceilings, Network, Registry, RegistryParts, SiteSpec};
+use skep_registry::{Ceilings, Discovery, Network, Registry, RegistryParts, SiteSpec};
 use skep_runtime::{Embedded, EmbeddedParts, OperatorScope};
 use skep_sandbox::{Incremental, OperatorSecret, Outbound, Sandbox, SandboxParts, Wall};
 use skep_steps::{StepHost, StepHostParts};
@@ -107,7 +107,7 @@ pub(super) fn runtime(
     code: NativeCode,
     secrets: BTreeMap<SecretName, OperatorSecret>,
     host_id: HostId,
-    own_address: SocketAddr,
+    own_address: Option<SocketAddr>,
     settings: &Settings,
 ) -> Result<Embedded, Failed> {
     let mut limits = Limits::default();
@@ -133,11 +133,13 @@ fn sandbox(
     store: &Store,
     code: NativeCode,
     limits: &Limits,
-    own_address: SocketAddr,
+    own_address: Option<SocketAddr>,
     settings: &Settings,
 ) -> Result<Sandbox, Failed> {
     let outbound = Outbound::default();
-    outbound.shun(own_address);
+    if let Some(address) = own_address {
+        outbound.shun(address);
+    }
     let compiled = match code.compiled {
         Some(compiled) => compiled,
         None => store.compiled_dir().map_err(|error| Failed::here(error.to_string()))?,
@@ -175,7 +177,7 @@ pub(super) fn steps(
     dir: &Dir,
     runtime_id: &RuntimeId,
     secrets: BTreeMap<SecretName, OperatorSecret>,
-    own_address: SocketAddr,
+    own_address: Option<SocketAddr>,
     settings: &Settings,
 ) -> Option<StepHost> {
     let opened = step_host(dir, runtime_id, secrets, own_address, settings);
@@ -192,7 +194,7 @@ fn step_host(
     dir: &Dir,
     runtime_id: &RuntimeId,
     secrets: BTreeMap<SecretName, OperatorSecret>,
-    own_address: SocketAddr,
+    own_address: Option<SocketAddr>,
     settings: &Settings,
 ) -> io::Result<StepHost> {
     let dir = ambient::private_dir(dir, STEPS)?;
@@ -201,7 +203,9 @@ fn step_host(
     let jobs = settings.steps.jobs();
     let names = secrets.keys().cloned().collect();
     let outbound = Outbound::default();
-    outbound.shun(own_address);
+    if let Some(address) = own_address {
+        outbound.shun(address);
+    }
     Ok(StepHost::new(StepHostParts {
         executor: crate::ci::sandbox::executor(
             &store,
@@ -220,6 +224,12 @@ fn step_host(
     }))
 }
 
+/// What a registry has beside runtimes of the settings.
+pub(super) struct FoundElsewhere {
+    pub(super) sites: Vec<SiteSpec>,
+    pub(super) discovery: Option<Arc<dyn Discovery>>,
+}
+
 /// Opens the registry over the runtime of this process. A browser's host also routes to remote
 /// runtimes and shows the foreground runs of this machine.
 pub(super) fn registry(
@@ -227,7 +237,7 @@ pub(super) fn registry(
     runtime: skep_registry::EmbeddedRuntime,
     settings: &Settings,
     surface: Surface,
-    sites: Vec<SiteSpec>,
+    elsewhere: FoundElsewhere,
 ) -> Result<Registry, Failed> {
     let (remotes, local) = match surface {
         Surface::Browser => (remote::of_settings(&settings.remotes)?, local_runs()),
@@ -243,9 +253,10 @@ pub(super) fn registry(
         dir: dir.try_clone()?,
         embedded: Some(runtime),
         remotes,
-        sites,
+        sites: elsewhere.sites,
         local,
         connect: Arc::new(Network),
+        discovery: elsewhere.discovery,
         ceilings,
         now: clock::now,
         deadline: REMOTE_DEADLINE,

@@ -14,7 +14,7 @@ use super::dev_site;
 use super::watch::SourceWatcher;
 use super::{ProjectFlag, prepare};
 use crate::failure::Failed;
-use crate::hosting::{NativeCode, ServingHost};
+use crate::hosting::{HostReach, NativeCode, ServingHost};
 use crate::output::OutputFormat;
 use crate::settings::{LocationArgs, ScopeSetting, Settings};
 use crate::terminal::Spinner;
@@ -74,7 +74,9 @@ async fn develop(arguments: &DevArgs, builder: Builder) -> Result<(), Failed> {
     let settings = settings(arguments, &builder)?;
     let id: RuntimeId = "dev".parse().map_err(|error| Failed::internal(format!("{error}")))?;
     let code = NativeCode::of_author();
-    let host = ServingHost::start_with(settings, Some(id), Surface::Browser, code).await?;
+    let host =
+        ServingHost::start_with(settings, Some(id), Surface::Browser, HostReach::port(), code)
+            .await?;
     host.announce(arguments.output)?;
     let worker = DevWorker::find(host.runtime(), &builder, way(arguments, &builder)).await?;
     let output = DevOutput::default();

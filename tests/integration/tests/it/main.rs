@@ -18,6 +18,7 @@ mod durable;
 mod embedded;
 mod escapes;
 mod exit_codes;
+mod fleet;
 mod following;
 mod functions;
 mod hosting;

@@ -1,0 +1,174 @@
+//! The open streams of a process, and the tasks that move their frames.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use async_nats::{Client, Message, StatusCode, Subject};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+
+use crate::frame::StreamFrame;
+use crate::link::{Link, SILENCE, StreamFault};
+use crate::subject::{self, SubjectPart};
+
+/// The open streams of a process. Its tasks end when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    /// The subjects on which this process is reached.
+    at: String,
+    links: Mutex<HashMap<String, OpenLink>>,
+    /// What the streams send. Each stream has a window at most in here.
+    outgoing: mpsc::UnboundedSender<Outgoing>,
+}
+
+/// One end of an open stream.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenLink {
+    pub(crate) link: Arc<Link>,
+    id: SubjectPart,
+    /// The subjects of this end's frames and of the other's.
+    to: Subject,
+    from: Subject,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    to: Subject,
+    /// The end that sends, so that an end which is gone can be told to it.
+    from: Subject,
+    frame: Bytes,
+}
+
+impl Hub {
+    /// Starts to take frames on the subjects below `at`.
+    pub(crate) async fn start(
+        client: Client,
+        at: String,
+    ) -> Result<Arc<Self>, async_nats::SubscribeError> {
+        let mut frames = client.subscribe(format!("{at}.s.*")).await?;
+        let (outgoing, mut queue) = mpsc::unbounded_channel::<Outgoing>();
+        let hub = Arc::new(Self { at, links: Mutex::default(), outgoing });
+        tokio::spawn(async move {
+            while let Some(Outgoing { to, from, frame }) = queue.recv().await {
+                if let Err(error) = client.publish_with_reply(to, from, frame).await {
+                    // The ends notice the gap.
+                    tracing::debug!(%error, "a frame was not sent");
+                }
+            }
+        });
+        let weak = Arc::downgrade(&hub);
+        tokio::spawn(async move {
+            while let Some(message) = frames.next().await {
+                let Some(hub) = weak.upgrade() else { return };
+                hub.take(message);
+            }
+        });
+        tokio::spawn(Self::tick(Arc::downgrade(&hub)));
+        Ok(hub)
+    }
+
+    /// Returns the number of open streams.
+    pub(crate) fn count(&self) -> usize {
+        self.links().len()
+    }
+
+    /// Opens one end of a stream. `other` is the subject of the other end's frames.
+    pub(crate) fn open(&self, id: &SubjectPart, other: String) -> Option<OpenLink> {
+        let open = OpenLink {
+            link: Arc::new(Link::default()),
+            id: id.clone(),
+            to: other.into(),
+            from: subject::stream(&self.at, id).into(),
+        };
+        let mut links = self.links();
+        if links.contains_key(id.as_str()) {
+            return None;
+        }
+        links.insert(id.as_str().to_owned(), open.clone());
+        Some(open)
+    }
+
+    /// Sends a frame of a stream.
+    pub(crate) fn send(&self, open: &OpenLink, frame: Bytes) {
+        self.put(open.to.clone(), open.from.clone(), frame);
+    }
+
+    /// Forgets a stream, and tells the other end unless it knows.
+    pub(crate) fn close(&self, open: &OpenLink) {
+        self.links().remove(open.id.as_str());
+        if let Some(frame) = open.link.drop_frame() {
+            self.send(open, frame.encode());
+        }
+    }
+
+    fn put(&self, to: Subject, from: Subject, frame: Bytes) {
+        // It has ended only if the process's runtime has.
+        let _ = self.outgoing.send(Outgoing { to, from, frame });
+    }
+
+    /// Breaks all streams to a process that is reached on subjects below `other`.
+    pub(crate) fn reset_all(&self, other: &str) {
+        let is_of = |open: &&OpenLink| {
+            open.to.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let all: Vec<OpenLink> = self.links().values().filter(is_of).cloned().collect();
+        for open in all {
+            open.link.fail(StreamFault::Reset);
+        }
+    }
+
+    /// Takes a message for one of the streams.
+    fn take(&self, message: Message) {
+        let Message { subject, reply, payload, status, .. } = message;
+        let id = subject.rsplit('.').next().unwrap_or_default();
+        let open = self.links().get(id).cloned();
+        if status == Some(StatusCode::NO_RESPONDERS) {
+            // The server's answer to a frame for a process that is gone.
+            if let Some(open) = open {
+                open.link.fail(StreamFault::Reset);
+            }
+            return;
+        }
+        let frame = StreamFrame::decode(payload);
+        match (open, frame) {
+            (Some(open), Ok(frame)) => {
+                if open.link.receive(frame).is_err() {
+                    self.send(&open, StreamFrame::Reset.encode());
+                }
+            }
+            (Some(open), Err(_)) => {
+                open.link.fail(StreamFault::Invalid);
+                self.send(&open, StreamFrame::Reset.encode());
+            }
+            (None, Ok(StreamFrame::Reset) | Err(_)) => {}
+            (None, Ok(_)) => {
+                // The process was restarted, or has dropped its end.
+                if let Some(reply) = reply.filter(|reply| subject::is_end(reply)) {
+                    self.put(reply, subject, StreamFrame::Reset.encode());
+                }
+            }
+        }
+    }
+
+    /// Gives up streams whose other end is gone, and shows that this one is not.
+    async fn tick(hub: Weak<Self>) {
+        let mut ticks = tokio::time::interval(SILENCE);
+        loop {
+            ticks.tick().await;
+            let Some(hub) = hub.upgrade() else { return };
+            let all: Vec<OpenLink> = hub.links().values().cloned().collect();
+            let now = Instant::now();
+            for open in all {
+                if let Some(frame) = open.link.tick(now) {
+                    hub.send(&open, frame.encode());
+                }
+            }
+        }
+    }
+
+    fn links(&self) -> MutexGuard<'_, HashMap<String, OpenLink>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

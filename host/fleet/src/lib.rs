@@ -1,0 +1,28 @@
+//! A fleet: runtimes that dial out to NATS, and what finds and reaches them there.
+//!
+//! Runtimes listen on no port. A runtime connects to the servers of its fleet, says what it is
+//! ([`announce`]), and takes byte streams that others open to it ([`FleetListener`], [`Dialer`]). What
+//! goes over a stream is the caller's business: Skep's HTTP, unchanged.
+//!
+//! Only this crate names NATS.
+
+mod announce;
+mod connection;
+mod dial;
+mod discover;
+mod frame;
+mod hub;
+mod link;
+mod listen;
+mod record;
+mod stream;
+mod subject;
+
+pub use announce::announce;
+pub use connection::{FleetAccess, FleetConnection, FleetError};
+pub use dial::Dialer;
+pub use discover::{FoundRuntime, FoundRuntimes, discover};
+pub use listen::FleetListener;
+pub use record::{Heartbeat, RuntimeRecord};
+pub use stream::NatsStream;
+pub use subject::{SubjectPart, SubjectPartError};

@@ -1,0 +1,221 @@
+//! What each member of a fleet may not do, tried with its own key against a real server with the files
+//! of `skep fleet init`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use async_nats::{Client, ConnectOptions, Event, ServerError};
+use skep_harness::{TestDir, test_dir};
+use tokio::sync::mpsc;
+
+/// A server, killed on drop.
+struct Server {
+    child: Child,
+    dir: TestDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    fn start() -> Self {
+        let program = xtask::nats::ensure().unwrap();
+        let dir = test_dir();
+        let port = free_port().to_string();
+        let made = Command::new(skep_harness::skep())
+            .args(["fleet", "init", "fleet", "--servers", "1", "--port", &port])
+            .args(["--runtime", "alpha", "--runtime", "beta"])
+            .current_dir(&*dir)
+            .status();
+        assert!(made.unwrap().success());
+        let log = std::fs::File::create(dir.join("log")).unwrap();
+        let child = Command::new(program)
+            .args(["-c", "server-1.conf"])
+            .current_dir(dir.join("fleet"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        while !std::fs::read_to_string(dir.join("log")).unwrap().contains("Server is ready") {
+            assert!(Instant::now() < until, "the server does not start");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self { child, dir }
+    }
+
+    async fn member(&self, file: &str) -> Member {
+        let text = std::fs::read_to_string(self.dir.join("fleet").join(file)).unwrap();
+        let file: toml::Table = text.parse().unwrap();
+        let seed = file["key"].as_str().unwrap().to_owned();
+        let key = nkeys::KeyPair::from_seed(&seed).unwrap().public_key();
+        let server = file["servers"][0].as_str().unwrap().to_owned();
+        let ca = self.dir.join("fleet/ca.pem");
+        Member::connect(&server, &ca, seed, key).await
+    }
+}
+
+fn free_port() -> u16 {
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if port < 60_000 {
+            return port;
+        }
+    }
+}
+
+/// A connection of a member, and what the server refuses it.
+struct Member {
+    client: Client,
+    key: String,
+    refused: mpsc::UnboundedReceiver<String>,
+}
+
+impl Member {
+    async fn connect(server: &str, ca: &Path, seed: String, key: String) -> Self {
+        let (to, refused) = mpsc::unbounded_channel();
+        let client = ConnectOptions::with_nkey(seed)
+            .add_root_certificates(ca.to_owned())
+            .custom_inbox_prefix(format!("_INBOX.{key}"))
+            .event_callback(move |event| {
+                if let Event::ServerError(ServerError::Other(error)) = &event {
+                    let _ = to.send(error.clone());
+                }
+                std::future::ready(())
+            })
+            .connect(server)
+            .await
+            .unwrap();
+        Self { client, key, refused }
+    }
+
+    /// Returns what the server refuses of what was sent.
+    async fn refusals(&mut self) -> Vec<String> {
+        self.client.flush().await.unwrap();
+        // Refusals come before the answer to a ping that was sent after.
+        self.client.flush().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut all = Vec::new();
+        while let Ok(one) = self.refused.try_recv() {
+            all.push(one);
+        }
+        all
+    }
+
+    async fn publishes(&mut self, subject: &str) -> bool {
+        self.client.publish(subject.to_owned(), "x".into()).await.unwrap();
+        self.refusals().await.is_empty()
+    }
+
+    async fn subscribes(&mut self, subject: &str) -> bool {
+        let _held = self.client.subscribe(subject.to_owned()).await.unwrap();
+        self.refusals().await.is_empty()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_member_has_its_own_subjects_and_no_others() {
+    let server = Server::start();
+    let mut alpha = server.member("runtime-alpha.toml").await;
+    let beta = server.member("runtime-beta.toml").await;
+    let mut api = server.member("api.toml").await;
+    let inbox = |member: &Member| format!("_INBOX.{}.1", member.key);
+    let (of_alpha, of_beta, of_api) = (inbox(&alpha), inbox(&beta), inbox(&api));
+    drop(beta);
+
+    for good in ["up.d.s.1", "rt.default.alpha.up", "hb.default.alpha", "$KV.RT.alpha"] {
+        assert!(alpha.publishes(good).await, "alpha publishes {good}");
+    }
+    for good in ["rt.default.alpha.dial", "rt.default.alpha.s.*", &of_alpha] {
+        assert!(alpha.subscribes(good).await, "alpha subscribes {good}");
+    }
+    for bad in [
+        "hb.default.beta",
+        "hb.other.alpha",
+        "$KV.RT.beta",
+        "$KV.OTHER.alpha",
+        "rt.default.beta.up",
+        "rt.default.beta.dial",
+        "rt.default.beta.s.1",
+        "rt.default.alpha.dial",
+        "up.d",
+        "$JS.API.STREAM.DELETE.KV_RT",
+        "$JS.API.STREAM.PURGE.KV_RT",
+        "$JS.API.STREAM.CREATE.X",
+        "$JS.API.STREAM.NAMES",
+        "$JS.API.STREAM.MSG.GET.KV_RT",
+        "$JS.API.DIRECT.GET.KV_RT.$KV.RT.beta",
+        "$SYS.REQ.SERVER.PING",
+        &of_beta,
+        &of_api,
+        "anything",
+    ] {
+        assert!(!alpha.publishes(bad).await, "alpha publishes {bad}");
+    }
+    for bad in [
+        ">",
+        "rt.>",
+        "rt.default.*.dial",
+        "rt.default.beta.dial",
+        "rt.default.beta.s.*",
+        "up.>",
+        "up.d.s.1",
+        "hb.>",
+        "hb.default.beta",
+        "$KV.>",
+        "$KV.RT.beta",
+        "_INBOX.>",
+        "$SYS.>",
+        &of_beta,
+        &of_api,
+    ] {
+        assert!(!alpha.subscribes(bad).await, "alpha subscribes {bad}");
+    }
+
+    for good in ["rt.default.alpha.dial", "rt.default.beta.s.1"] {
+        assert!(api.publishes(good).await, "api publishes {good}");
+    }
+    for bad in [
+        "up.d.s.1",
+        "rt.default.alpha.up",
+        "hb.default.alpha",
+        "$KV.RT.alpha",
+        "$JS.API.STREAM.DELETE.KV_RT",
+        "$JS.API.STREAM.PURGE.KV_RT",
+        "$JS.API.STREAM.CREATE.X",
+        "$SYS.REQ.SERVER.PING",
+        &of_alpha,
+        "anything",
+    ] {
+        assert!(!api.publishes(bad).await, "api publishes {bad}");
+    }
+    for bad in [">", "rt.>", "rt.default.alpha.dial", "$KV.>", "_INBOX.>", "$SYS.>", &of_alpha] {
+        assert!(!api.subscribes(bad).await, "api subscribes {bad}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_does_not_connect() {
+    let server = Server::start();
+    let text = std::fs::read_to_string(server.dir.join("fleet/api.toml")).unwrap();
+    let file: toml::Table = text.parse().unwrap();
+    let address = file["servers"][0].as_str().unwrap().to_owned();
+    let ca = server.dir.join("fleet/ca.pem");
+    let stranger = nkeys::KeyPair::new_user().seed().unwrap();
+    let refused = ConnectOptions::with_nkey(stranger).add_root_certificates(ca.clone());
+    assert!(refused.connect(&address).await.is_err());
+    assert!(ConnectOptions::new().add_root_certificates(ca).connect(&address).await.is_err());
+    // Another authority signed this server's certificate.
+    let seed = file["key"].as_str().unwrap().to_owned();
+    assert!(ConnectOptions::with_nkey(seed).connect(&address).await.is_err());
+}
