@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::ConnectError;
 
-/// Finds runtimes that nobody has configured here, and reaches them.
+/// Finds runtimes that are not configured here, and reaches them.
 pub trait Discovery: Send + Sync {
     /// Returns the runtimes as they are now, and from now on.
     fn follow(&self) -> watch::Receiver<Arc<Vec<DiscoveredRuntime>>>;
