@@ -37,6 +37,7 @@ const RENEW_MS = 5_000;
 const SOURCES: Record<Schemas["Source"], string> = {
   embedded: "in this process",
   remote: "another process, over the network",
+  fleet: "another process, found by way of its fleet",
   local: "foreground runs on this machine, read-only",
 };
 
@@ -157,7 +158,7 @@ function Away({ runtime }: { runtime: Runtime }) {
           </strong>{" "}
           Below is what was last known of it. The other runtimes go on.
         </p>
-        {runtime.source === "remote" && (
+        {(runtime.source === "remote" || runtime.source === "fleet") && (
           <p class="row wrap">
             On its host: <CommandLine command="skep doctor" />
           </p>

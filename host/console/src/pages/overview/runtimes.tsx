@@ -13,6 +13,7 @@ import { bytes, grouped } from "../../text/bytes";
 const SOURCES: Record<Runtime["source"], string> = {
   embedded: "in this host",
   remote: "remote",
+  fleet: "fleet",
   local: "foreground runs on this machine",
 };
 
