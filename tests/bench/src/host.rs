@@ -35,7 +35,18 @@ impl Host {
         workers: usize,
         flags: &[&str],
     ) -> Result<Self, Failure> {
-        let (served, ready) = process(folder, &["up"])?;
+        Self::start_up(folder, &[], name, workers, flags)
+    }
+
+    /// Does the same with these arguments for `skep up`.
+    pub(crate) fn start_up(
+        folder: &Path,
+        arguments: &[&str],
+        name: &str,
+        workers: usize,
+        flags: &[&str],
+    ) -> Result<Self, Failure> {
+        let (served, ready) = process(folder, &[&["up"], arguments].concat())?;
         let (runtime, token) = (text(&ready, "runtime_id")?, text(&ready, "token")?);
         let token_file = folder.join("token");
         fs::write(&token_file, &token)?;
@@ -61,15 +72,7 @@ impl Host {
         let of_runtime = token_file.to_str().ok_or("a path is not UTF-8")?;
         let remote = ["remote", "add", ID, &served.url, "--token-file", of_runtime];
         said(&registry.join("store"), &remote)?;
-        let component = guest(name)?;
-        let until = Instant::now() + PATIENCE;
-        let worker = loop {
-            // The host needs a moment to reach it.
-            match create(registry, ID, flags, &component) {
-                Err(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(100)),
-                made => break made?,
-            }
-        };
+        let worker = create_elsewhere(registry, ID, flags, &guest(name)?)?;
         let token = token.trim().to_owned();
         Ok(Self { served, runtime: ID.to_owned(), token, token_file, workers: vec![worker] })
     }
@@ -99,6 +102,46 @@ fn process(folder: &Path, arguments: &[&str]) -> Result<(Served, Value), Failure
     BufReader::new(stdout).read_line(&mut line)?;
     let ready: Value = serde_json::from_str(&line)?;
     Ok((Served::running(child, text(&ready, "url")?), ready))
+}
+
+/// Starts a runtime of a fleet, which listens on no port, in a new folder.
+pub(crate) fn fleet_runtime(folder: &Path, file: &Path) -> Result<Served, Failure> {
+    fs::create_dir(folder)?;
+    let mut child = Command::new(skep()?)
+        .args(["runtime", "--output", "json", "--fleet"])
+        .arg(file)
+        .arg("--store")
+        .arg(folder.join("store"))
+        .env("XDG_CACHE_HOME", folder.join("cache"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(File::create(folder.join("log"))?)
+        .spawn()?;
+    let mut line = String::new();
+    let stdout = child.stdout.take().ok_or("its output is piped")?;
+    BufReader::new(stdout).read_line(&mut line)?;
+    let served = Served::running(child, String::new());
+    if line.is_empty() {
+        let log = fs::read_to_string(folder.join("log"))?;
+        return Err(format!("a runtime does not start: {log}").into());
+    }
+    Ok(served)
+}
+
+/// Creates a worker on a runtime that a host needs a moment to reach.
+pub(crate) fn create_elsewhere(
+    folder: &Path,
+    runtime: &str,
+    flags: &[&str],
+    component: &Path,
+) -> Result<String, Failure> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match create(folder, runtime, flags, component) {
+            Err(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(100)),
+            made => return made,
+        }
+    }
 }
 
 /// Creates a worker, and returns its path in the API.

@@ -12,6 +12,7 @@ mod counted;
 mod crowd;
 mod durable;
 mod fanout;
+mod fleet;
 mod floor;
 mod growth;
 mod host;
@@ -98,6 +99,8 @@ enum Figure {
     Load,
     /// HTTP requests to `skep serve`, against `wasmtime serve` and workerd.
     Http,
+    /// A runtime that is reached through a NATS server, against one over HTTP.
+    Fleet,
     /// Five hundred readers of one worker that emits a thousand events a second.
     Fanout,
     /// The host's resources taken by attacks, against the stock engine.
@@ -204,6 +207,7 @@ fn measure(figure: &Figure, rows: &mut Vec<Row>) -> Result<(), Failure> {
         Figure::Mixed => mixed::measure()?,
         Figure::Load => load::measure()?,
         Figure::Http => return web::measure(rows),
+        Figure::Fleet => fleet::measure()?,
         Figure::Fanout => fanout::measure()?,
         Figure::Attacks => attacks::measure()?,
         Figure::Ci => return pipelines::measure(rows),

@@ -1,7 +1,7 @@
 //! A server of this machine in a process of its own.
 
 use std::fs::File;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -33,8 +33,17 @@ impl Served {
         command: impl FnOnce(&str) -> Command,
     ) -> Result<Self, Failure> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        Self::at(address, folder, command(&address.to_string()))
+    }
+
+    /// Starts a server that listens at this address, and waits for it.
+    pub(crate) fn at(
+        address: SocketAddr,
+        folder: &Path,
+        mut command: Command,
+    ) -> Result<Self, Failure> {
         let log = File::create(folder.join("log"))?;
-        let child = command(&address.to_string())
+        let child = command
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
