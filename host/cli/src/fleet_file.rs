@@ -11,7 +11,7 @@ use skep_protocol::RuntimeId;
 use crate::failure::Failed;
 
 /// How a member reaches the servers.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct FleetServers {
     /// URLs of the servers.
     pub(crate) servers: Vec<String>,
@@ -22,7 +22,7 @@ pub(crate) struct FleetServers {
 }
 
 /// The file of a runtime.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct RuntimeFile {
     #[serde(flatten)]
     pub(crate) servers: FleetServers,
@@ -33,7 +33,7 @@ pub(crate) struct RuntimeFile {
 }
 
 /// The file of a host that finds runtimes.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct ApiFile {
     #[serde(flatten)]
     pub(crate) servers: FleetServers,
@@ -43,7 +43,7 @@ pub(crate) struct ApiFile {
 }
 
 /// How a host reaches a runtime.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct RuntimeAccess {
     pub(crate) pool: String,
     pub(crate) token: String,
@@ -96,10 +96,10 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, Failed> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failed::here(format!("cannot read the fleet file {shown}: {error}")))?;
     toml::from_str(&text).map_err(|error| {
-        // The text around an error may be a key.
+        // The parser's own words may repeat a key.
         let line = error.span().map(|span| text[..span.start].lines().count().max(1));
         let line = line.map_or(String::new(), |line| format!(", line {line}"));
-        Failed::refused(format!("the fleet file {shown}{line}: {}", error.message()))
+        Failed::refused(format!("the fleet file {shown}{line} is not one of this kind"))
             .hint("`skep fleet init` writes these files: runtime-ID.toml for `skep runtime`, api.toml for `skep up`")
     })
 }

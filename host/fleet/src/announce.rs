@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use skep_protocol::RuntimeHandle;
 
+use tokio::time::Instant;
+
 use crate::connection::{FleetConnection, FleetError};
 use crate::record::{Heartbeat, RuntimeRecord};
 use crate::subject::{self, RUNTIMES, SubjectPart};
@@ -11,8 +13,12 @@ use crate::subject::{self, RUNTIMES, SubjectPart};
 /// Interval of signs of life.
 pub(crate) const BEAT: Duration = Duration::from_secs(5);
 
-/// Pause before a record that was not stored is stored again.
+/// Pauses before a record that was not stored is stored again: the first, and the longest.
 const RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
+
+/// Interval at which a stored record is stored again, in case it was lost.
+const RENEW: Duration = Duration::from_secs(60);
 
 /// Stores what a runtime is, at once and whenever the connection was made anew, and then gives signs of
 /// life, until the future is dropped.
@@ -30,14 +36,28 @@ pub async fn announce(
     let beat = subject::heartbeat(pool, &record.runtime_id);
     let mut connected = connection.connected.clone();
     let mut beats = tokio::time::interval(BEAT);
-    let mut is_stored = false;
+    let mut retry = RETRY;
+    let mut due = Instant::now();
     loop {
-        if !is_stored {
+        if Instant::now() >= due {
             connected.mark_unchanged();
-            match store(connection, &record).await {
-                Ok(()) => is_stored = true,
-                Err(error) => tracing::warn!(%error, "this runtime is not announced"),
-            }
+            let pause = match store(connection, &record).await {
+                Ok(()) => {
+                    retry = RETRY;
+                    RENEW
+                }
+                Err(error) if retry == RETRY => {
+                    tracing::warn!(%error, "this runtime is not announced yet: no host of the fleet has run, or the servers elect a leader");
+                    retry = LONGEST_RETRY.min(2 * retry);
+                    RETRY
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "this runtime is not announced");
+                    retry = LONGEST_RETRY.min(2 * retry);
+                    retry
+                }
+            };
+            due = Instant::now() + pause;
         }
         tokio::select! {
             _ = beats.tick() => {
@@ -50,8 +70,8 @@ pub async fn announce(
                 // The next one follows.
                 let _ = connection.client.publish(beat.clone(), heartbeat.to_json()).await;
             }
-            Ok(()) = connected.changed() => is_stored = false,
-            () = tokio::time::sleep(RETRY), if !is_stored => {}
+            Ok(()) = connected.changed() => due = Instant::now(),
+            () = tokio::time::sleep_until(due) => {}
         }
     }
 }

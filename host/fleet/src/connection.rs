@@ -32,10 +32,10 @@ pub struct FleetAccess {
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
     /// A server's address is malformed.
-    #[error("{0:?} is not the address of a server; write tls://host:port")]
-    Address(String),
+    #[error("an address of a server is malformed; write tls://host:port")]
+    Address,
     /// A server would be reached without TLS over a network.
-    #[error("{0} would be reached without TLS over a network; write tls://host:port")]
+    #[error("the server {0} would be reached without TLS over a network; write tls://host:port")]
     InTheClear(String),
     /// The seed is no key.
     #[error("the key is not the seed of an nkey; `skep fleet init` makes one")]
@@ -119,14 +119,14 @@ fn inbox(seed: &str) -> Result<String, FleetError> {
 
 /// Checks the address of a server.
 fn address(text: &str) -> Result<ServerAddr, FleetError> {
-    let malformed = || FleetError::Address(text.to_owned());
-    let address: ServerAddr = text.parse().map_err(|_: io::Error| malformed())?;
+    // The text may have a password.
+    let address: ServerAddr = text.parse().map_err(|_: io::Error| FleetError::Address)?;
     let host = address.host();
     let is_here = host == "localhost"
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     match address.tls_required() || is_here {
         true => Ok(address),
-        false => Err(FleetError::InTheClear(text.to_owned())),
+        false => Err(FleetError::InTheClear(host.to_owned())),
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
         for bad in ["nats://nats.example:4222", "nats://10.0.0.1", "10.0.0.1:4222"] {
             assert!(matches!(address(bad), Err(FleetError::InTheClear(_))), "{bad}");
         }
-        assert!(matches!(address("http://a"), Err(FleetError::Address(_))));
+        assert!(matches!(address("http://a"), Err(FleetError::Address)));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The runtimes that have made themselves known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use async_nats::jetstream::kv;
+use async_nats::jetstream::{kv, stream};
 use futures_util::StreamExt;
 use skep_protocol::RuntimeId;
 use tokio::sync::watch;
@@ -18,6 +18,9 @@ use crate::subject::RUNTIMES;
 
 /// Time for which two processes count as the same runtime after one was heard again.
 const BOTH: Duration = Duration::from_secs(3 * BEAT.as_secs());
+
+/// Maximum number of replaced processes that are remembered for each runtime.
+const FORMER: usize = 8;
 
 /// Maximum bytes of a record.
 const RECORD_BYTES: i32 = 4 << 10;
@@ -41,9 +44,9 @@ pub struct FoundRuntime {
 #[derive(Debug, Default)]
 struct Beats {
     last: String,
-    /// The process before that, which may have been replaced.
-    former: String,
-    /// The time at which the former was heard again, so it was not replaced.
+    /// The processes before that, which may have been replaced. The newest is last.
+    former: VecDeque<String>,
+    /// The time at which one of those was heard again, so it was not replaced.
     both_at: Option<Instant>,
 }
 
@@ -52,10 +55,14 @@ impl Beats {
         if process == self.last {
             return;
         }
-        if process == self.former {
+        if self.former.contains(&process) {
             self.both_at = Some(now);
         }
-        self.former = std::mem::replace(&mut self.last, process);
+        let replaced = std::mem::replace(&mut self.last, process);
+        self.former.push_back(replaced);
+        if self.former.len() > FORMER {
+            self.former.pop_front();
+        }
     }
 
     fn are_of_two(&self, now: Instant) -> bool {
@@ -64,16 +71,12 @@ impl Beats {
 }
 
 /// Makes the bucket of the runtimes if there is none, and follows it from now on. The task ends when all
-/// receivers are dropped.
-///
-/// # Errors
-/// [`FleetError`] if the records cannot be read now.
-pub async fn discover(
+/// receivers are dropped. Servers that elect a leader store nothing for some seconds, so errors are
+/// logged, and it is tried again.
+pub fn discover(
     connection: &FleetConnection,
     replicas: usize,
-) -> Result<watch::Receiver<Arc<FoundRuntimes>>, FleetError> {
-    let streams = jetstream::new(connection.client.clone());
-    let bucket = bucket(&streams, replicas).await?;
+) -> watch::Receiver<Arc<FoundRuntimes>> {
     let (found, follow) = watch::channel(Arc::default());
     let connection = connection.clone();
     tokio::spawn(async move {
@@ -81,7 +84,7 @@ pub async fn discover(
         let receivers = finding.found.clone();
         let following = async {
             loop {
-                if let Err(error) = finding.follow(&connection, &bucket).await {
+                if let Err(error) = finding.follow(&connection, replicas).await {
                     tracing::warn!(%error, "the fleet's runtimes cannot be followed");
                 }
                 tokio::time::sleep(RETRY).await;
@@ -92,21 +95,41 @@ pub async fn discover(
             () = receivers.closed() => {}
         }
     });
-    Ok(follow)
+    follow
 }
 
 async fn bucket(streams: &jetstream::Context, replicas: usize) -> Result<kv::Store, FleetError> {
-    if let Ok(bucket) = streams.get_key_value(RUNTIMES).await {
-        return Ok(bucket);
-    }
-    let config = kv::Config {
-        bucket: RUNTIMES.to_owned(),
-        history: 1,
-        max_value_size: RECORD_BYTES,
-        num_replicas: replicas,
-        ..kv::Config::default()
+    let bucket = match streams.get_key_value(RUNTIMES).await {
+        Ok(bucket) => bucket,
+        Err(_) => {
+            streams.create_stream(config(replicas)).await.map_err(|error| fault(&error))?;
+            streams.get_key_value(RUNTIMES).await.map_err(|error| fault(&error))?
+        }
     };
-    streams.create_key_value(config).await.map_err(|error| fault(&error))
+    let info = bucket.status().await.map_err(|error| fault(&error))?.info;
+    // A header of a message could replace the records of others.
+    match info.config.allow_rollup {
+        true => Err(fault(&"its stream lets one runtime remove the records of others")),
+        false => Ok(bucket),
+    }
+}
+
+/// Returns the stream of the bucket. Unlike the library's, it takes no rollups: with one, a runtime
+/// could remove the records of others, since permissions are about subjects.
+fn config(replicas: usize) -> stream::Config {
+    stream::Config {
+        name: format!("KV_{RUNTIMES}"),
+        subjects: vec![format!("$KV.{RUNTIMES}.>")],
+        max_messages_per_subject: 1,
+        max_message_size: RECORD_BYTES,
+        num_replicas: replicas,
+        discard: stream::DiscardPolicy::New,
+        deny_delete: true,
+        deny_purge: true,
+        allow_rollup: false,
+        allow_direct: true,
+        ..stream::Config::default()
+    }
 }
 
 fn fault(error: &dyn std::fmt::Display) -> FleetError {
@@ -124,10 +147,12 @@ impl Finding {
     async fn follow(
         &mut self,
         connection: &FleetConnection,
-        bucket: &kv::Store,
+        replicas: usize,
     ) -> Result<(), FleetError> {
         let mut connected = connection.connected.clone();
         connected.mark_unchanged();
+        let streams = jetstream::new(connection.client.clone());
+        let bucket = bucket(&streams, replicas).await?;
         let mut beats = connection.client.subscribe("hb.>").await?;
         let mut records = bucket.watch_with_history(">").await.map_err(|error| fault(&error))?;
         loop {
@@ -206,5 +231,11 @@ mod tests {
         beats.add("b".into(), began + BEAT);
         assert!(beats.are_of_two(began + BEAT));
         assert!(!beats.are_of_two(began + BEAT + BOTH));
+        // Three take turns.
+        let mut three = Beats::default();
+        for process in ["a", "b", "c", "a"] {
+            three.add(process.into(), began);
+        }
+        assert!(three.are_of_two(began));
     }
 }

@@ -2,16 +2,20 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_nats::{Client, Message, StatusCode, Subject};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
 
 use crate::frame::StreamFrame;
-use crate::link::{Link, SILENCE, StreamFault};
+use crate::link::{Link, StreamFault};
 use crate::subject::{self, SubjectPart};
+
+/// Interval at which streams are looked at. They are silent for some of these before it matters.
+const TICK: Duration = Duration::from_secs(1);
 
 /// The open streams of a process. Its tasks end when it is dropped.
 #[derive(Debug)]
@@ -21,7 +25,16 @@ pub(crate) struct Hub {
     links: Mutex<HashMap<String, OpenLink>>,
     /// What the streams send. Each stream has a window at most in here.
     outgoing: mpsc::UnboundedSender<Outgoing>,
+    /// Answers to frames for streams that are not there. What finds no room is not answered, and the
+    /// other end gives up by itself.
+    strays: mpsc::Sender<Stray>,
 }
+
+/// An answer to a frame for a stream that is not there.
+type Stray = (Subject, Bytes);
+
+/// Maximum number of those answers that wait.
+const STRAYS: usize = 64;
 
 /// One end of an open stream.
 #[derive(Clone, Debug)]
@@ -34,11 +47,17 @@ pub(crate) struct OpenLink {
 }
 
 #[derive(Debug)]
-struct Outgoing {
-    to: Subject,
-    /// The end that sends, so that an end which is gone can be told to it.
-    from: Subject,
-    frame: Bytes,
+enum Outgoing {
+    Frame {
+        to: Subject,
+        /// The end that sends, so that an end which is gone can be told to it.
+        from: Subject,
+        frame: Bytes,
+    },
+    /// The answer to a message that asked for a stream.
+    Answer { to: Subject, answer: &'static [u8] },
+    /// Asks to be told when all before it is sent.
+    Flush(oneshot::Sender<()>),
 }
 
 impl Hub {
@@ -48,16 +67,10 @@ impl Hub {
         at: String,
     ) -> Result<Arc<Self>, async_nats::SubscribeError> {
         let mut frames = client.subscribe(format!("{at}.s.*")).await?;
-        let (outgoing, mut queue) = mpsc::unbounded_channel::<Outgoing>();
-        let hub = Arc::new(Self { at, links: Mutex::default(), outgoing });
-        tokio::spawn(async move {
-            while let Some(Outgoing { to, from, frame }) = queue.recv().await {
-                if let Err(error) = client.publish_with_reply(to, from, frame).await {
-                    // The ends notice the gap.
-                    tracing::debug!(%error, "a frame was not sent");
-                }
-            }
-        });
+        let (outgoing, queue) = mpsc::unbounded_channel();
+        let (strays, stray_queue) = mpsc::channel(STRAYS);
+        let hub = Arc::new(Self { at, links: Mutex::default(), outgoing, strays });
+        tokio::spawn(send_all(client, queue, stray_queue));
         let weak = Arc::downgrade(&hub);
         tokio::spawn(async move {
             while let Some(message) = frames.next().await {
@@ -92,7 +105,7 @@ impl Hub {
 
     /// Sends a frame of a stream.
     pub(crate) fn send(&self, open: &OpenLink, frame: Bytes) {
-        self.put(open.to.clone(), open.from.clone(), frame);
+        self.put(Outgoing::Frame { to: open.to.clone(), from: open.from.clone(), frame });
     }
 
     /// Forgets a stream, and tells the other end unless it knows.
@@ -103,9 +116,22 @@ impl Hub {
         }
     }
 
-    fn put(&self, to: Subject, from: Subject, frame: Bytes) {
+    /// Answers a message that asked for a stream.
+    pub(crate) fn answer(&self, to: Subject, answer: &'static [u8]) {
+        self.put(Outgoing::Answer { to, answer });
+    }
+
+    /// Waits until the server has all that was sent.
+    pub(crate) async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        self.put(Outgoing::Flush(done));
+        // An error means that the connection is gone, so there is nothing to wait for.
+        let _ = flushed.await;
+    }
+
+    fn put(&self, outgoing: Outgoing) {
         // It has ended only if the process's runtime has.
-        let _ = self.outgoing.send(Outgoing { to, from, frame });
+        let _ = self.outgoing.send(outgoing);
     }
 
     /// Breaks all streams to a process that is reached on subjects below `other`.
@@ -139,14 +165,16 @@ impl Hub {
                 }
             }
             (Some(open), Err(_)) => {
-                open.link.fail(StreamFault::Invalid);
-                self.send(&open, StreamFrame::Reset.encode());
+                if open.link.fail(StreamFault::Invalid) {
+                    self.send(&open, StreamFrame::Reset.encode());
+                }
             }
             (None, Ok(StreamFrame::Reset) | Err(_)) => {}
             (None, Ok(_)) => {
                 // The process was restarted, or has dropped its end.
-                if let Some(reply) = reply.filter(|reply| subject::is_end(reply)) {
-                    self.put(reply, subject, StreamFrame::Reset.encode());
+                let other = reply.filter(|reply| subject::is_other_end(reply, &self.at));
+                if let Some(other) = other {
+                    let _ = self.strays.try_send((other, StreamFrame::Reset.encode()));
                 }
             }
         }
@@ -154,7 +182,8 @@ impl Hub {
 
     /// Gives up streams whose other end is gone, and shows that this one is not.
     async fn tick(hub: Weak<Self>) {
-        let mut ticks = tokio::time::interval(SILENCE);
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let Some(hub) = hub.upgrade() else { return };
@@ -170,5 +199,36 @@ impl Hub {
 
     fn links(&self) -> MutexGuard<'_, HashMap<String, OpenLink>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sends what streams and strays have, until both are closed.
+async fn send_all(
+    client: Client,
+    mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
+    mut strays: mpsc::Receiver<Stray>,
+) {
+    loop {
+        let sent = tokio::select! {
+            biased;
+            next = outgoing.recv() => match next {
+                None => return,
+                Some(Outgoing::Frame { to, from, frame }) => {
+                    client.publish_with_reply(to, from, frame).await
+                }
+                Some(Outgoing::Answer { to, answer }) => client.publish(to, answer.into()).await,
+                Some(Outgoing::Flush(done)) => {
+                    // The connection may be gone, which the one that waits has to bear.
+                    let _ = client.flush().await;
+                    let _ = done.send(());
+                    Ok(())
+                }
+            },
+            Some((to, frame)) = strays.recv() => client.publish(to, frame).await,
+        };
+        if let Err(error) = sent {
+            // The ends notice the gap.
+            tracing::debug!(%error, "a frame was not sent");
+        }
     }
 }

@@ -22,7 +22,7 @@ pub use announce::announce;
 pub use connection::{FleetAccess, FleetConnection, FleetError};
 pub use dial::Dialer;
 pub use discover::{FoundRuntime, FoundRuntimes, discover};
-pub use listen::FleetListener;
+pub use listen::{FleetListener, StreamFlusher};
 pub use record::{Heartbeat, RuntimeRecord};
 pub use stream::NatsStream;
 pub use subject::{SubjectPart, SubjectPartError};

@@ -17,11 +17,14 @@ use crate::frame::{DATA_BYTES, StreamFrame};
 /// million frames of one byte.
 const FRAME_COST: u64 = 256;
 
+/// Data below this length is copied: it would hold a buffer of 64 KiB or more.
+const COPIED: usize = 32 << 10;
+
 /// Maximum cost of data that was sent and not taken: eight full frames.
 const WINDOW: u64 = 8 * (DATA_BYTES as u64 + FRAME_COST);
 
 /// Time without a frame after which an end says that it is alive.
-pub(crate) const SILENCE: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// Time without a frame after which the other end counts as gone: three signs of life.
 const GONE: Duration = Duration::from_secs(15);
@@ -128,7 +131,7 @@ impl Link {
         most: usize,
     ) -> Poll<io::Result<(Bytes, Option<StreamFrame>)>> {
         let mut state = self.state();
-        if let Some(broken) = state.broken {
+        if let Some(broken) = state.broken.filter(|_| !state.has_all()) {
             return Poll::Ready(Err(broken.error()));
         }
         let Some(first) = state.incoming.front_mut() else {
@@ -145,7 +148,7 @@ impl Link {
             state.incoming.pop_front();
             state.taken += FRAME_COST;
         }
-        let tell = state.taken - state.told >= WINDOW / 2;
+        let tell = !state.has_ended && state.taken - state.told >= WINDOW / 2;
         if tell {
             state.told = state.taken;
         }
@@ -196,9 +199,12 @@ impl Link {
         (state.broken.is_none() && !state.is_shut).then_some(StreamFrame::Reset)
     }
 
-    /// Breaks the stream.
-    pub(crate) fn fail(&self, broken: StreamFault) {
-        self.state().fail(broken);
+    /// Breaks the stream, and returns true if it was whole before.
+    pub(crate) fn fail(&self, broken: StreamFault) -> bool {
+        let mut state = self.state();
+        let was_whole = state.broken.is_none();
+        state.fail(broken);
+        was_whole
     }
 
     /// Breaks the stream if the other end is gone, and returns a sign of life if one is due.
@@ -232,6 +238,8 @@ impl LinkState {
                 if self.has_ended || self.received - self.told > WINDOW {
                     return Err(StreamFault::Invalid);
                 }
+                // Data shares the memory that the connection read it into, which is more than it counts.
+                let data = if data.len() < COPIED { Bytes::copy_from_slice(&data) } else { data };
                 self.incoming.push_back(data);
                 wake(&mut self.reader);
             }
@@ -249,7 +257,8 @@ impl LinkState {
                 self.acknowledged = self.acknowledged.max(cost);
                 wake(&mut self.writer);
             }
-            StreamFrame::Alive(next) if next != self.next_incoming => return Err(StreamFault::Gap),
+            // A smaller number was overtaken by data, which shows no loss.
+            StreamFrame::Alive(next) if next > self.next_incoming => return Err(StreamFault::Gap),
             StreamFrame::Alive(_) => {}
             StreamFrame::Reset => return Err(StreamFault::Reset),
         }
@@ -273,9 +282,17 @@ impl LinkState {
         number
     }
 
+    /// Returns true if all data has come, whatever becomes of the stream. The other end may have
+    /// dropped it since.
+    fn has_all(&self) -> bool {
+        self.has_ended && self.broken != Some(StreamFault::Invalid)
+    }
+
     fn fail(&mut self, broken: StreamFault) {
         self.broken.get_or_insert(broken);
-        self.incoming.clear();
+        if !self.has_all() {
+            self.incoming.clear();
+        }
         wake(&mut self.reader);
         wake(&mut self.writer);
     }
@@ -370,6 +387,8 @@ mod tests {
         let whole = Link::default();
         whole.receive(data(0, 1)).unwrap();
         whole.receive(StreamFrame::Alive(1)).unwrap();
+        // Data that was sent on another thread came first.
+        whole.receive(StreamFrame::Alive(0)).unwrap();
         assert_eq!(read(&whole, 9).0, 1);
     }
 
@@ -382,6 +401,21 @@ mod tests {
         assert_eq!(read(&link, 2).0, 1);
         assert_eq!(read(&link, 2).0, 0);
         assert_eq!(link.receive(data(2, 1)), Err(StreamFault::Invalid));
+    }
+
+    #[test]
+    fn data_that_came_whole_is_read_although_the_other_end_has_gone() {
+        let link = Link::default();
+        link.receive(data(0, 3)).unwrap();
+        link.receive(StreamFrame::End(1)).unwrap();
+        link.receive(StreamFrame::Reset).unwrap();
+        assert_eq!(read(&link, 9).0, 3);
+        assert_eq!(read(&link, 9).0, 0);
+        assert!(matches!(link.poll_send(&context(), 1), Poll::Ready(Err(_))));
+        let cut = Link::default();
+        cut.receive(data(0, 3)).unwrap();
+        cut.receive(StreamFrame::Reset).unwrap();
+        assert_eq!(error(&cut), io::ErrorKind::ConnectionReset);
     }
 
     #[test]

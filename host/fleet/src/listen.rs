@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_nats::{Client, Message, Subscriber};
+use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use skep_protocol::RuntimeId;
 
@@ -15,15 +15,29 @@ use crate::subject::{self, SubjectPart};
 /// Maximum number of open streams. Each holds a window of about 1 MiB at most in each direction.
 const STREAMS: usize = 512;
 
+/// The group of processes of which one gets a message that asks for a stream.
+const DIALS: &str = "dials";
+
 /// The answer to a dialer beyond that, and to a message that asks for no stream.
 const REFUSED: &[u8] = b"refused";
 
 /// Takes the streams that dialers open to one runtime.
 #[derive(Debug)]
 pub struct FleetListener {
-    client: Client,
     hub: Arc<Hub>,
     dials: Subscriber,
+}
+
+/// Waits for what was sent on the streams of a listener.
+#[derive(Clone, Debug)]
+pub struct StreamFlusher(Arc<Hub>);
+
+impl StreamFlusher {
+    /// Waits until the server has all that was sent before. The last answers of a process that ends
+    /// would be lost otherwise.
+    pub async fn flush(&self) {
+        self.0.flush().await;
+    }
 }
 
 impl FleetListener {
@@ -39,23 +53,31 @@ impl FleetListener {
         let at = subject::of_runtime(pool, runtime);
         let client = connection.client.clone();
         let hub = Hub::start(client.clone(), at.clone()).await?;
-        let dials = client.subscribe(subject::dial(&at)).await?;
+        // Of two processes that say to be the same runtime, one takes the stream. The other does not know
+        // it, and breaks it.
+        let dials = client.queue_subscribe(subject::dial(&at), DIALS.to_owned()).await?;
         client.publish(subject::up(&at), "".into()).await?;
         // Announced only once the server has all three.
         client.flush().await?;
-        Ok(Self { client, hub, dials })
+        Ok(Self { hub, dials })
     }
 
-    /// Returns the next stream, or `None` once the connection has ended for good.
+    /// Returns what can wait until all that was sent on the streams is with the server.
+    pub fn flusher(&self) -> StreamFlusher {
+        StreamFlusher(Arc::clone(&self.hub))
+    }
+
+    /// Returns the next stream, or `None` once the connection has ended for good. Dropping the future
+    /// loses none.
     pub async fn accept(&mut self) -> Option<NatsStream> {
         loop {
             let message = self.dials.next().await?;
             let Some(reply) = message.reply.clone() else { continue };
             let stream = self.take(&message);
             let answer = if stream.is_some() { ACCEPTED } else { REFUSED };
-            let answered = self.client.publish(reply, answer.into()).await;
-            if let (Some(stream), Ok(())) = (stream, answered) {
-                return Some(stream);
+            self.hub.answer(reply, answer);
+            if stream.is_some() {
+                return stream;
             }
         }
     }

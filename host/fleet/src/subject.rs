@@ -95,16 +95,17 @@ pub(crate) fn dialer_end(text: &str, stream: &SubjectPart) -> Option<String> {
     Some(self::stream(&of_dialer(&dialer), stream))
 }
 
-/// Returns true if a frame of an unknown stream may be answered to this subject: the other end of a
-/// stream, and nothing else that this process may write to.
-pub(crate) fn is_end(subject: &str) -> bool {
+/// Returns true if this is the other end of a stream of the process that is reached on `at`: dialers
+/// have streams with runtimes only, and runtimes with dialers. Nothing else is answered.
+pub(crate) fn is_other_end(subject: &str, at: &str) -> bool {
     let parts: Vec<&str> = subject.split('.').collect();
+    let is_dialer = at.starts_with("up.");
     match parts[..] {
-        ["rt", _, _, "s", _] | ["up", _, "s", _] => {
-            parts.iter().all(|part| part.parse::<SubjectPart>().is_ok())
-        }
-        _ => false,
+        ["rt", _, _, "s", _] if is_dialer => {}
+        ["up", _, "s", _] if !is_dialer => {}
+        _ => return false,
     }
+    parts.iter().all(|part| part.parse::<SubjectPart>().is_ok())
 }
 
 #[cfg(test)]
@@ -122,14 +123,15 @@ mod tests {
     }
 
     #[test]
-    fn only_ends_of_streams_are_answered() {
-        for good in ["rt.p.r.s.1", "up.d.s.1"] {
-            assert!(is_end(good), "{good}");
-        }
+    fn only_the_other_ends_of_streams_are_answered() {
+        assert!(is_other_end("rt.p.r.s.1", "up.d"));
+        assert!(is_other_end("up.d.s.1", "rt.p.r"));
         for bad in ["rt.p.r.dial", "up.*.s.1", "rt.p.r.s.>", "$KV.RT.a", "hb.p.r", "", "up.d.s.1.2"]
         {
-            assert!(!is_end(bad), "{bad}");
+            assert!(!is_other_end(bad, "up.d") && !is_other_end(bad, "rt.p.r"), "{bad}");
         }
+        assert!(!is_other_end("up.d.s.1", "up.e"));
+        assert!(!is_other_end("rt.p.r.s.1", "rt.p.q"));
         let stream: SubjectPart = "1".parse().unwrap();
         assert_eq!(dialer_end("up.d", &stream).as_deref(), Some("up.d.s.1"));
         for bad in ["up.", "up.*", "up.a.b", "rt.p.r", "d"] {

@@ -6,9 +6,11 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::{Client, ConnectOptions, Event, ServerError};
+use skep_fleet::{FleetAccess, FleetConnection, FoundRuntimes};
 use skep_harness::{TestDir, test_dir};
 use tokio::sync::mpsc;
 
@@ -54,14 +56,21 @@ impl Server {
         Self { child, dir }
     }
 
-    async fn member(&self, file: &str) -> Member {
+    fn access(&self, file: &str) -> FleetAccess {
         let text = std::fs::read_to_string(self.dir.join("fleet").join(file)).unwrap();
         let file: toml::Table = text.parse().unwrap();
-        let seed = file["key"].as_str().unwrap().to_owned();
+        FleetAccess {
+            servers: vec![file["servers"][0].as_str().unwrap().to_owned()],
+            ca: Some(self.dir.join("fleet/ca.pem")),
+            seed: file["key"].as_str().unwrap().to_owned(),
+            name: "test".to_owned(),
+        }
+    }
+
+    async fn member(&self, file: &str) -> Member {
+        let FleetAccess { servers, ca, seed, .. } = self.access(file);
         let key = nkeys::KeyPair::from_seed(&seed).unwrap().public_key();
-        let server = file["servers"][0].as_str().unwrap().to_owned();
-        let ca = self.dir.join("fleet/ca.pem");
-        Member::connect(&server, &ca, seed, key).await
+        Member::connect(&servers[0], &ca.unwrap(), seed, key).await
     }
 }
 
@@ -202,6 +211,37 @@ async fn each_member_has_its_own_subjects_and_no_others() {
     for bad in [">", "rt.>", "rt.default.alpha.dial", "$KV.>", "_INBOX.>", "$SYS.>", &of_alpha] {
         assert!(!api.subscribes(bad).await, "api subscribes {bad}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_removes_no_record_of_another() {
+    let server = Server::start();
+    let host = FleetConnection::open(&server.access("api.toml")).await.unwrap();
+    let has_beta = |found: &Arc<FoundRuntimes>| found.contains_key(&"beta".parse().unwrap());
+    let mut found = skep_fleet::discover(&host, 1);
+    let (alpha, beta) =
+        (server.member("runtime-alpha.toml").await, server.member("runtime-beta.toml").await);
+    let record =
+        r#"{"runtime_id":"beta","host_id":"h","pool":"default","version":"1","process":"p"}"#;
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        // The host needs a moment to make the bucket.
+        beta.client.publish("$KV.RT.beta", record.into()).await.unwrap();
+        let seen = tokio::time::timeout(Duration::from_millis(500), found.wait_for(has_beta));
+        if seen.await.is_ok() {
+            break;
+        }
+        assert!(Instant::now() < until, "the record is not seen");
+    }
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Nats-Rollup", "all");
+    alpha.client.publish_with_headers("$KV.RT.alpha", headers, "{}".into()).await.unwrap();
+    alpha.client.flush().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // A host that comes later reads what is left.
+    let mut later = skep_fleet::discover(&host, 1);
+    let seen = tokio::time::timeout(Duration::from_secs(10), later.wait_for(has_beta));
+    assert!(seen.await.is_ok(), "the record of beta is gone");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ pub trait Listener: Send + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// Waits for the next connection. The address is that of the client, by which wrong tokens are
-    /// counted.
+    /// counted. The server drops the future whenever a connection ends, which must lose none.
     ///
     /// # Errors
     /// If the connection failed, or none can be accepted now.

@@ -233,12 +233,12 @@ impl ServingHost {
             let shutdown = wait_for(stopped.clone());
             served.push(tokio::spawn(skep_api::serve(listener, router.clone(), limits, shutdown)));
         }
-        let announcing = self.member.map(|(member, host_id)| {
-            let (streams, announcing) =
+        let announced = self.member.map(|(member, host_id)| {
+            let (streams, announced) =
                 member.announce(self.runtime.clone(), self.runtime_id.clone(), host_id);
             let shutdown = wait_for(stopped.clone());
             served.push(tokio::spawn(skep_api::serve(streams, router.clone(), limits, shutdown)));
-            announcing
+            announced
         });
         let sites: Vec<_> = self
             .sites
@@ -261,8 +261,8 @@ impl ServingHost {
             for served in served {
                 let _ = tokio::time::timeout(GRACE, served).await;
             }
-            if let Some(announcing) = announcing {
-                announcing.abort();
+            if let Some(announced) = announced {
+                announced.end().await;
             }
             for site in sites {
                 let _ = tokio::time::timeout(GRACE, site).await;

@@ -1,15 +1,16 @@
 //! The membership of a host in a fleet: what connects NATS with the server, the client and the registry.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use skep_api::Listener;
 use skep_client::{ByteStream, Client, Dial, Dialing, Token};
 use skep_fleet::{
     Dialer, FleetConnection, FleetError, FleetListener, FoundRuntimes, NatsStream, RuntimeRecord,
-    SubjectPart,
+    StreamFlusher, SubjectPart,
 };
 use skep_protocol::{HostId, RuntimeHandle, RuntimeId};
 use skep_registry::{ConnectError, DiscoveredRuntime, Discovery, UnusableRuntime};
@@ -18,6 +19,9 @@ use tokio::sync::watch;
 
 use crate::failure::Failed;
 use crate::fleet_file::{ApiFile, RuntimeFile, pool};
+
+/// Time that the last answers get to leave.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// A runtime that listens in its fleet.
 pub(super) struct RuntimeMember {
@@ -37,13 +41,13 @@ impl RuntimeMember {
         Ok(Self { connection, listener, pool })
     }
 
-    /// Announces the runtime until the returned task is aborted, and returns its listener.
+    /// Announces the runtime from now on, and returns its listener.
     pub(super) fn announce(
         self,
         runtime: Embedded,
         runtime_id: RuntimeId,
         host_id: HostId,
-    ) -> (FleetStreams, tokio::task::AbortHandle) {
+    ) -> (FleetStreams, Announced) {
         let Self { connection, listener, pool } = self;
         let record = RuntimeRecord {
             runtime_id,
@@ -56,7 +60,22 @@ impl RuntimeMember {
             let Err(error) = skep_fleet::announce(&connection, &pool, record, &runtime).await;
             tracing::error!(%error, "this runtime is not announced");
         });
-        (FleetStreams(listener), announcing.abort_handle())
+        let announced = Announced { task: announcing.abort_handle(), streams: listener.flusher() };
+        (FleetStreams(listener), announced)
+    }
+}
+
+/// A runtime that its fleet knows.
+pub(super) struct Announced {
+    task: tokio::task::AbortHandle,
+    streams: StreamFlusher,
+}
+
+impl Announced {
+    /// Ends the signs of life, and waits a moment until the last answers have left.
+    pub(super) async fn end(self) {
+        self.task.abort();
+        let _ = tokio::time::timeout(LAST_ANSWERS, self.streams.flush()).await;
     }
 }
 
@@ -67,8 +86,9 @@ impl Listener for FleetStreams {
     type Stream = NatsStream;
 
     async fn accept(&mut self) -> io::Result<(NatsStream, SocketAddr)> {
-        // Streams have no address; wrong tokens from all of them count together.
-        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        // Streams have no address, so wrong tokens from all of them count together: under one of the
+        // prefix that is for discarding, which no client has.
+        let peer = SocketAddr::from((Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1), 0));
         match self.0.accept().await {
             Some(stream) => Ok((stream, peer)),
             // The connection has ended for good, which it does with the process.
@@ -93,7 +113,7 @@ impl FleetRuntimes {
         let access = file.servers.access(path, "skep-up");
         let connection = FleetConnection::open(&access).await.map_err(failed)?;
         let dialer = Dialer::start(&connection).await.map_err(failed)?;
-        let discovered = skep_fleet::discover(&connection, file.replicas).await.map_err(failed)?;
+        let discovered = skep_fleet::discover(&connection, file.replicas);
         let known = file.clone();
         let (told, found) = watch::channel(Arc::default());
         tokio::spawn(async move {

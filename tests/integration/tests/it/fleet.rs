@@ -8,12 +8,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
 use serde_json::Value;
 use skep_client::{ByteStream, Client, Dial, Dialing, Token};
 use skep_conformance::{Guest, Restart, Subject};
 use skep_fleet::{Dialer, FleetAccess, FleetConnection, SubjectPart};
 use skep_harness::{TestDir, guest, test_dir};
-use skep_protocol::{RuntimeHandle, RuntimeId};
+use skep_protocol::{
+    Artifacts, CreateWorker, Cursor, EntryKind, Error, NewInput, Payload, Role, RuntimeHandle,
+    RuntimeId, Sent, Turns, WorkerId, WorkerSpec, Workers,
+};
 
 use crate::hosting::skep;
 use crate::served::prepared;
@@ -21,36 +25,46 @@ use crate::served::prepared;
 /// The bound on every wait for a change.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A fleet of one server.
+/// A fleet with its servers.
 struct NatsFleet {
     dir: TestDir,
-    server: Mutex<Child>,
+    servers: Mutex<Vec<Child>>,
 }
 
 impl NatsFleet {
     /// Starts a server with the files for these runtimes.
     fn start(runtimes: &[&str]) -> Self {
+        Self::start_with(1, runtimes)
+    }
+
+    /// Starts as many servers.
+    fn start_with(servers: usize, runtimes: &[&str]) -> Self {
         let program = xtask::nats::ensure().unwrap();
         let dir = test_dir();
-        let port = free_port().to_string();
-        let mut words = vec!["fleet", "init", "fleet", "--servers", "1", "--port", &port];
+        let (port, count) = (free_port(servers as u16).to_string(), servers.to_string());
+        let mut words = vec!["fleet", "init", "fleet", "--servers", &count, "--port", &port];
         for runtime in runtimes {
             words.extend(["--runtime", runtime]);
         }
         let made = skep(&dir, &words);
         assert_eq!(made.code, 0, "{}{}", made.out, made.err);
-        let server = Mutex::new(serve(&program, &dir));
-        Self { dir, server }
+        let servers = (1..=servers).map(|number| serve(&program, &dir, number)).collect();
+        Self { dir, servers: Mutex::new(servers) }
     }
 
     fn file(&self, name: &str) -> PathBuf {
         self.dir.join("fleet").join(name)
     }
 
-    fn restart_server(&self) {
-        let mut server = self.server.lock().unwrap();
-        kill(&mut server);
-        *server = serve(&xtask::nats::ensure().unwrap(), &self.dir);
+    /// Kills a server, counted from 1.
+    fn kill_server(&self, number: usize) {
+        kill(&mut self.servers.lock().unwrap()[number - 1]);
+    }
+
+    /// Starts a server again that was killed.
+    fn start_server(&self, number: usize) {
+        let server = serve(&xtask::nats::ensure().unwrap(), &self.dir, number);
+        self.servers.lock().unwrap()[number - 1] = server;
     }
 
     /// Returns the access of a member, from its file.
@@ -70,29 +84,28 @@ impl NatsFleet {
 
 impl Drop for NatsFleet {
     fn drop(&mut self) {
-        kill(&mut self.server.lock().unwrap());
+        for server in self.servers.lock().unwrap().iter_mut() {
+            kill(server);
+        }
     }
 }
 
 /// Starts a server in the folder of its files, and waits until it listens.
-fn serve(program: &Path, dir: &Path) -> Child {
-    let folder = dir.join("fleet");
-    let log = std::fs::File::create(dir.join("nats.log")).unwrap();
+fn serve(program: &Path, dir: &Path, number: usize) -> Child {
+    let log_path = dir.join(format!("nats-{number}.log"));
+    let log = std::fs::File::create(&log_path).unwrap();
     let child = Command::new(program)
-        .args(["-c", "server-1.conf"])
-        .current_dir(&folder)
+        .args(["-c", &format!("server-{number}.conf")])
+        .current_dir(dir.join("fleet"))
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
         .spawn()
         .unwrap();
     let until = Instant::now() + PATIENCE;
-    while !std::fs::read_to_string(dir.join("nats.log")).unwrap().contains("Server is ready") {
-        assert!(
-            Instant::now() < until,
-            "{}",
-            std::fs::read_to_string(dir.join("nats.log")).unwrap()
-        );
+    let said = || std::fs::read_to_string(&log_path).unwrap();
+    while !said().contains("Server is ready") {
+        assert!(Instant::now() < until, "{}", said());
         std::thread::sleep(Duration::from_millis(10));
     }
     child
@@ -104,13 +117,16 @@ fn kill(child: &mut Child) {
     child.wait().unwrap();
 }
 
-/// Returns a port that was free a moment ago.
-fn free_port() -> u16 {
+/// Returns the first of several ports that were free a moment ago.
+fn free_port(count: u16) -> u16 {
     loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // Another one is counted from it.
-        if port < 60_000 {
-            return port;
+        let first = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        // Others are counted from it.
+        let all = (first..first.saturating_add(count))
+            .flat_map(|port| [port, port.saturating_add(2_000)]);
+        if first < 60_000 && all.into_iter().all(is_free) {
+            return first;
         }
     }
 }
@@ -192,6 +208,15 @@ struct FleetSubject {
     client: Client,
 }
 
+/// Makes a client that reaches a runtime through the servers.
+async fn client(fleet: &NatsFleet, id: &str) -> Client {
+    let (access, file) = fleet.access("api.toml");
+    let dialer = Dialer::start(&FleetConnection::open(&access).await.unwrap()).await.unwrap();
+    let token = file["runtimes"][id]["token"].as_str().unwrap().to_owned();
+    let dial = TestDial(dialer, "default".parse().unwrap(), id.parse().unwrap());
+    Client::dialed(Arc::new(dial), Token::Text(token)).unwrap()
+}
+
 impl FleetSubject {
     async fn open() -> Self {
         let started = tokio::task::spawn_blocking(|| {
@@ -200,11 +225,7 @@ impl FleetSubject {
             (fleet, runtime)
         });
         let (fleet, runtime) = started.await.unwrap();
-        let (access, file) = fleet.access("api.toml");
-        let dialer = Dialer::start(&FleetConnection::open(&access).await.unwrap()).await.unwrap();
-        let token = file["runtimes"]["alpha"]["token"].as_str().unwrap().to_owned();
-        let dial = TestDial(dialer, "default".parse().unwrap(), "alpha".parse().unwrap());
-        let client = Client::dialed(Arc::new(dial), Token::Text(token)).unwrap();
+        let client = client(&fleet, "alpha").await;
         Self { fleet, runtime: Mutex::new(runtime), client }
     }
 }
@@ -355,7 +376,8 @@ fn a_host_finds_runtimes_loses_them_and_finds_them_again() {
     assert_eq!(host.echo(&worker, "again").unwrap(), "again");
 
     // The server goes away and comes back.
-    fleet.restart_server();
+    fleet.kill_server(1);
+    fleet.start_server(1);
     let until = Instant::now() + PATIENCE;
     loop {
         match host.echo(&worker, "after") {
@@ -458,4 +480,75 @@ fn the_files_of_a_fleet_are_private_and_not_replaced() {
     let wrong =
         skep(&dir, &["up", "--fleet", "fleet/runtime-alpha.toml", "--listen", "127.0.0.1:0"]);
     assert!(wrong.code != 0 && wrong.err.contains("api.toml for `skep up`"), "{}", wrong.err);
+}
+
+/// Sends an input until it is done, with the same key each time.
+async fn send(client: &Client, worker: WorkerId, text: &str) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let body = text.to_owned().into();
+        let input = NewInput {
+            payload: Payload { content_type: "text/plain".into(), body },
+            key: Some(text.replace(' ', "-").parse().unwrap()),
+            wait: Some(Duration::from_secs(5)),
+            sender: None,
+        };
+        match client.send(worker, input).await {
+            Ok(Sent::Done { .. }) => return,
+            Ok(_) | Err(Error::RuntimeUnavailable | Error::Busy { .. }) => {}
+            Err(error) => panic!("{text}: {error:?}"),
+        }
+        assert!(Instant::now() < until, "{text} is not done");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_servers_under_calls_cost_no_effect_twice_and_no_entry() {
+    const INPUTS: usize = 300;
+    let started = tokio::task::spawn_blocking(|| {
+        let fleet = NatsFleet::start_with(3, &["alpha"]);
+        let runtime = FleetRuntime::start(&fleet, "alpha");
+        (fleet, runtime)
+    });
+    let (fleet, _runtime) = started.await.unwrap();
+    let client = client(&fleet, "alpha").await;
+    let wasm = std::fs::read(guest("scribe")).unwrap();
+    let bytes = futures_util::stream::once(async { Ok(wasm.into()) });
+    let component = client.put_component(Box::pin(bytes), Role::Admin).await.unwrap();
+    let spec = WorkerSpec::new(component.item.digest);
+    let made = client.create(CreateWorker { worker_id: None, spec }).await.unwrap();
+    let worker = made.item.worker_id;
+    let mut stream = client.subscribe(worker, Some(Cursor(0)), None).await.unwrap();
+    let reader = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        while let Some(entry) = stream.next().await {
+            let entry = entry.unwrap();
+            let is_last = entry.kind == EntryKind::Event && entry.payload.body[..] == *b"last";
+            seen.push(entry);
+            if is_last {
+                break;
+            }
+        }
+        seen
+    });
+    for n in 0..INPUTS {
+        // Members are connected to any of them.
+        match n {
+            50 | 110 | 170 => fleet.kill_server((n - 50) / 60 + 1),
+            80 | 140 | 200 => tokio::task::block_in_place(|| fleet.start_server((n - 80) / 60 + 1)),
+            _ => {}
+        }
+        send(&client, worker, &format!("emit tick {n}")).await;
+    }
+    send(&client, worker, "emit tick last").await;
+    let seen = tokio::time::timeout(PATIENCE, reader).await.unwrap().unwrap();
+    let seqs: Vec<u64> = seen.iter().map(|entry| entry.seq.0).collect();
+    assert_eq!(seqs, (1..=seen.len() as u64).collect::<Vec<_>>(), "something is lost or repeated");
+    let events = seen.iter().filter(|entry| entry.kind == EntryKind::Event);
+    let events: Vec<String> =
+        events.map(|entry| String::from_utf8_lossy(&entry.payload.body).into_owned()).collect();
+    let wanted: Vec<String> =
+        (0..INPUTS).map(|n| n.to_string()).chain(["last".to_owned()]).collect();
+    assert_eq!(events, wanted);
 }
