@@ -10,7 +10,7 @@ use skep_protocol::RuntimeId;
 
 use crate::failure::Failed;
 
-/// How a member reaches the servers.
+/// The servers of a fleet, and the key of one member.
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct FleetServers {
     /// URLs of the servers.
@@ -42,7 +42,7 @@ pub(crate) struct ApiFile {
     pub(crate) runtimes: BTreeMap<RuntimeId, RuntimeAccess>,
 }
 
-/// How a host reaches a runtime.
+/// The pool of a runtime, and the token that it accepts.
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct RuntimeAccess {
     pub(crate) pool: String,

@@ -135,7 +135,7 @@ fn main() -> ExitCode {
     let mut command = Cli::command();
     let is_help = |word: &OsString| ["help", "--help", "-h"].iter().any(|help| word == help);
     if own.get(1).is_none_or(is_help) {
-        // What each command does stands beside its arguments.
+        // The descriptions that help lists are defined with the arguments.
         command.build();
     }
     let parsed = command.try_get_matches_from_mut(own);

@@ -62,6 +62,9 @@ pub(crate) enum NoWriter {
     Refuse,
 }
 
+/// Maximum bytes that are reserved for a file by its size.
+const HINT_BYTES: u64 = 256 << 20;
+
 impl From<PathBuf> for NamedSource {
     fn from(path: PathBuf) -> Self {
         Self(path)
@@ -95,7 +98,10 @@ impl NamedSource {
         let most = limit.saturating_add(1);
         // A buffer that grows is copied each time. A pipe has no size, and a file may change.
         let size = std::fs::metadata(&self.0).map_or(0, |file| file.len().saturating_add(1));
-        let mut bytes = Vec::with_capacity(usize::try_from(size.min(most)).unwrap_or(0));
+        let mut bytes = Vec::new();
+        // Only a hint: a sparse file may be larger than memory.
+        let _ =
+            bytes.try_reserve_exact(usize::try_from(size.min(most).min(HINT_BYTES)).unwrap_or(0));
         let read = self.open(no_writer)?.take(most).read_to_end(&mut bytes);
         match read {
             Ok(_) => Ok(bytes),

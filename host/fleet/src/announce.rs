@@ -1,4 +1,4 @@
-//! How a runtime makes itself known.
+//! Announces a runtime to its fleet.
 
 use std::time::Duration;
 

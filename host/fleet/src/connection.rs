@@ -55,7 +55,7 @@ pub enum FleetError {
     /// A record could not be stored.
     #[error("the fleet does not store {what}: {why}")]
     Store {
-        /// What was to be stored.
+        /// The record that was to be stored.
         what: &'static str,
         /// The reason.
         why: String,
@@ -103,11 +103,6 @@ impl FleetConnection {
         }
         let client = options.connect(servers).await?;
         Ok(Self { client, connected })
-    }
-
-    /// Returns the version of the server.
-    pub fn server_version(&self) -> String {
-        self.client.server_info().version
     }
 }
 

@@ -34,7 +34,7 @@ pub type FoundRuntimes = BTreeMap<RuntimeId, FoundRuntime>;
 /// A runtime of a fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundRuntime {
-    /// What it says of itself.
+    /// Its stored record.
     pub record: RuntimeRecord,
     /// True if two processes say that they are it.
     pub is_duplicate: bool,

@@ -83,6 +83,9 @@ fn free_port() -> u16 {
     }
 }
 
+/// A subject of no member.
+const BARRIER: &str = "barrier";
+
 /// A connection of a member, and what the server refuses it.
 struct Member {
     client: Client,
@@ -110,15 +113,17 @@ impl Member {
 
     /// Returns what the server refuses of what was sent.
     async fn refusals(&mut self) -> Vec<String> {
-        self.client.flush().await.unwrap();
-        // Refusals come before the answer to a ping that was sent after.
-        self.client.flush().await.unwrap();
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        // The server answers in order, and refuses this to every member.
+        self.client.publish(BARRIER, "x".into()).await.unwrap();
         let mut all = Vec::new();
-        while let Ok(one) = self.refused.try_recv() {
-            all.push(one);
+        loop {
+            let next = tokio::time::timeout(Duration::from_secs(30), self.refused.recv()).await;
+            let refusal = next.expect("the server refuses it").expect("the connection lives");
+            if refusal.contains(BARRIER) {
+                return all;
+            }
+            all.push(refusal);
         }
-        all
     }
 
     async fn publishes(&mut self, subject: &str) -> bool {
@@ -235,9 +240,10 @@ async fn a_runtime_removes_no_record_of_another() {
     }
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("Nats-Rollup", "all");
-    alpha.client.publish_with_headers("$KV.RT.alpha", headers, "{}".into()).await.unwrap();
-    alpha.client.flush().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let rollup = async_nats::Request::new().headers(headers).payload("{}".into());
+    let answer = alpha.client.send_request("$KV.RT.alpha", rollup).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer.payload).into_owned();
+    assert!(answer.contains("error") && answer.contains("rollup"), "{answer}");
     // A host that comes later reads what is left.
     let mut later = skep_fleet::discover(&host, 1);
     let seen = tokio::time::timeout(Duration::from_secs(10), later.wait_for(has_beta));

@@ -178,7 +178,7 @@ impl RefusedEntry {
                 "two processes of the fleet say that they are {id}; neither is used. Stop one of them"
             ),
             RefusalReason::Unusable(UnusableRuntime::Unknown) => format!(
-                "{id} is in the fleet, but this host has no token for it; add it to the file that \
+                "{id} is in the fleet, but this host has no token for it in that pool; add it to the file that \
                  `--fleet` names"
             ),
         };

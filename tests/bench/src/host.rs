@@ -15,6 +15,8 @@ use crate::tools::{guest, skep};
 /// The time that a host gets to reach a runtime.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+const ANY_PORT: &str = "127.0.0.1:0";
+
 /// A host in a process of its own.
 #[derive(Debug)]
 pub(crate) struct Host {
@@ -46,7 +48,8 @@ impl Host {
         workers: usize,
         flags: &[&str],
     ) -> Result<Self, Failure> {
-        let (served, ready) = process(folder, &[&["up"], arguments].concat())?;
+        let (served, ready) =
+            process(folder, &[&["up", "--listen", ANY_PORT], arguments].concat())?;
         let (runtime, token) = (text(&ready, "runtime_id")?, text(&ready, "token")?);
         let token_file = folder.join("token");
         fs::write(&token_file, &token)?;
@@ -65,7 +68,7 @@ impl Host {
         flags: &[&str],
     ) -> Result<Self, Failure> {
         const ID: &str = "attic";
-        let (served, _) = process(folder, &["runtime", "--id", ID])?;
+        let (served, _) = process(folder, &["runtime", "--listen", ANY_PORT, "--id", ID])?;
         let token = said(&folder.join("store"), &["token", "create", "--role", "admin"])?;
         let token_file = folder.join("token");
         fs::write(&token_file, token.trim())?;
@@ -85,12 +88,13 @@ impl Host {
     }
 }
 
-/// Starts `skep` as a server in a new folder, and returns what it says when it is ready.
+/// Starts `skep` as a server in a new folder, and returns what it says when it is ready. Without a port
+/// its URL is empty.
 fn process(folder: &Path, arguments: &[&str]) -> Result<(Served, Value), Failure> {
     fs::create_dir(folder)?;
     let mut child = Command::new(skep()?)
         .args(arguments)
-        .args(["--listen", "127.0.0.1:0", "--output", "json", "--store"])
+        .args(["--output", "json", "--store"])
         .arg(folder.join("store"))
         .env("XDG_CACHE_HOME", folder.join("cache"))
         .stdin(Stdio::null())
@@ -100,32 +104,16 @@ fn process(folder: &Path, arguments: &[&str]) -> Result<(Served, Value), Failure
     let mut line = String::new();
     let stdout = child.stdout.take().ok_or("its output is piped")?;
     BufReader::new(stdout).read_line(&mut line)?;
-    let ready: Value = serde_json::from_str(&line)?;
-    Ok((Served::running(child, text(&ready, "url")?), ready))
+    let ready: Value = serde_json::from_str(&line)
+        .map_err(|_| format!("skep does not start; see {}", folder.join("log").display()))?;
+    let url = ready["url"].as_str().unwrap_or_default().to_owned();
+    Ok((Served::running(child, url), ready))
 }
 
 /// Starts a runtime of a fleet, which listens on no port, in a new folder.
 pub(crate) fn fleet_runtime(folder: &Path, file: &Path) -> Result<Served, Failure> {
-    fs::create_dir(folder)?;
-    let mut child = Command::new(skep()?)
-        .args(["runtime", "--output", "json", "--fleet"])
-        .arg(file)
-        .arg("--store")
-        .arg(folder.join("store"))
-        .env("XDG_CACHE_HOME", folder.join("cache"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(File::create(folder.join("log"))?)
-        .spawn()?;
-    let mut line = String::new();
-    let stdout = child.stdout.take().ok_or("its output is piped")?;
-    BufReader::new(stdout).read_line(&mut line)?;
-    let served = Served::running(child, String::new());
-    if line.is_empty() {
-        let log = fs::read_to_string(folder.join("log"))?;
-        return Err(format!("a runtime does not start: {log}").into());
-    }
-    Ok(served)
+    let file = file.to_str().ok_or("a path is not UTF-8")?;
+    Ok(process(folder, &["runtime", "--fleet", file])?.0)
 }
 
 /// Creates a worker on a runtime that a host needs a moment to reach.

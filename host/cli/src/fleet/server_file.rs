@@ -115,7 +115,7 @@ pub(super) fn server_file(
     text
 }
 
-/// What a member may do.
+/// The subjects that a member may publish and subscribe to.
 struct MemberRights {
     publish: Vec<String>,
     subscribe: Vec<String>,

@@ -224,7 +224,7 @@ fn step_host(
     }))
 }
 
-/// What a registry has beside runtimes of the settings.
+/// The sites and the discovery of a registry.
 pub(super) struct FoundElsewhere {
     pub(super) sites: Vec<SiteSpec>,
     pub(super) discovery: Option<Arc<dyn Discovery>>,
