@@ -6,26 +6,15 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::{Arg, Args, Command};
-
-use crate::ci::CiHookArgs;
-use crate::run::RunArgs;
-use crate::serve::ServeArgs;
-use crate::worker::SendArgs;
+use clap::{Arg, Command};
 
 /// A subcommand that passes the words after its first positional argument to the guest.
-struct WithGuest {
-    path: &'static [&'static str],
+pub(crate) struct WithGuest {
+    /// Its words after the program's name.
+    pub(crate) path: &'static [&'static str],
     /// Adds its arguments.
-    define: fn(Command) -> Command,
+    pub(crate) define: fn(Command) -> Command,
 }
-
-const WITH_GUEST: &[WithGuest] = &[
-    WithGuest { path: &["run"], define: RunArgs::augment_args },
-    WithGuest { path: &["serve"], define: ServeArgs::augment_args },
-    WithGuest { path: &["worker", "send"], define: SendArgs::augment_args },
-    WithGuest { path: &["ci", "hook"], define: CiHookArgs::augment_args },
-];
 
 /// A command line in two parts.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,13 +27,13 @@ pub(crate) struct CommandLine {
 
 /// Splits `line`, which begins with the program's name, by the flags of its subcommand.
 ///
-/// Without a guest or a component, all words are Skep's.
-pub(crate) fn split(line: Vec<OsString>) -> CommandLine {
+/// Unless it is one of `subcommands` and names a component, all words are Skep's.
+pub(crate) fn split(subcommands: &[WithGuest], line: Vec<OsString>) -> CommandLine {
     let is_of = |path: &[&str]| {
         let named = line.get(1..=path.len());
         named.is_some_and(|named| named.iter().zip(path).all(|(word, name)| word == name))
     };
-    let found = WITH_GUEST.iter().find(|subcommand| is_of(subcommand.path));
+    let found = subcommands.iter().find(|subcommand| is_of(subcommand.path));
     let at = found.and_then(|subcommand| {
         let first = 1 + subcommand.path.len();
         let definition = (subcommand.define)(Command::new(""));
@@ -99,6 +88,7 @@ fn takes_next(command: &Command, word: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::WITH_GUEST;
 
     fn words(line: &[&str]) -> Vec<OsString> {
         line.iter().map(OsString::from).collect()
@@ -108,7 +98,7 @@ mod tests {
     fn assert_split(own: &[&str], guest: &[&str]) {
         let line = [own, guest].concat();
         let expected = CommandLine { own: words(own), guest: words(guest) };
-        assert_eq!(split(words(&line)), expected, "{line:?}");
+        assert_eq!(split(WITH_GUEST, words(&line)), expected, "{line:?}");
     }
 
     #[test]
@@ -152,7 +142,7 @@ mod tests {
             [(&["--"][..], &[][..]), (&["--", "--"], &["--"]), (&["a", "--"], &["a", "--"])]
         {
             let line = [&["skep", "run", "tool.wasm"], line].concat();
-            assert_eq!(split(words(&line)).guest, words(guest), "{line:?}");
+            assert_eq!(split(WITH_GUEST, words(&line)).guest, words(guest), "{line:?}");
         }
     }
 

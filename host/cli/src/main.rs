@@ -62,9 +62,9 @@ mod worker;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use command_line::CommandLine;
+use command_line::{CommandLine, WithGuest};
 use standard::Standard;
 
 #[derive(Parser)]
@@ -124,6 +124,14 @@ enum CliCommand {
     Completions(completions::CompletionsArgs),
 }
 
+/// The subcommands that have a guest.
+const WITH_GUEST: &[WithGuest] = &[
+    WithGuest { path: &["run"], define: run::RunArgs::augment_args },
+    WithGuest { path: &["serve"], define: serve::ServeArgs::augment_args },
+    WithGuest { path: &["worker", "send"], define: worker::SendArgs::augment_args },
+    WithGuest { path: &["ci", "hook"], define: ci::CiHookArgs::augment_args },
+];
+
 fn main() -> ExitCode {
     let line: Vec<OsString> = std::env::args_os().collect();
     if let Some(code) = child::run(&line) {
@@ -131,7 +139,7 @@ fn main() -> ExitCode {
     }
     ambient::keep_own_permissions();
     ambient::survive_file_size_limit();
-    let CommandLine { own, guest } = command_line::split(line);
+    let CommandLine { own, guest } = command_line::split(WITH_GUEST, line);
     let mut command = Cli::command();
     let is_help = |word: &OsString| ["help", "--help", "-h"].iter().any(|help| word == help);
     if own.get(1).is_none_or(is_help) {

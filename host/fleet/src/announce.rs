@@ -1,5 +1,6 @@
 //! Announces a runtime to its fleet.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use skep_protocol::RuntimeHandle;
@@ -22,17 +23,12 @@ const RENEW: Duration = Duration::from_secs(60);
 
 /// Stores what a runtime is, at once and whenever the connection was made anew, and then gives signs of
 /// life, until the future is dropped.
-///
-/// # Errors
-/// [`FleetError::NoRandomness`].
 pub async fn announce(
     connection: &FleetConnection,
     pool: &SubjectPart,
-    mut record: RuntimeRecord,
+    record: &RuntimeRecord,
     runtime: &dyn RuntimeHandle,
-) -> Result<std::convert::Infallible, FleetError> {
-    let process = SubjectPart::random().map_err(|_| FleetError::NoRandomness)?;
-    record.process = process.as_str().to_owned();
+) -> Infallible {
     let beat = subject::heartbeat(pool, &record.runtime_id);
     let mut connected = connection.connected.clone();
     let mut beats = tokio::time::interval(BEAT);
@@ -41,7 +37,7 @@ pub async fn announce(
     loop {
         if Instant::now() >= due {
             connected.mark_unchanged();
-            let pause = match store(connection, &record).await {
+            let pause = match store(connection, record).await {
                 Ok(()) => {
                     retry = RETRY;
                     RENEW

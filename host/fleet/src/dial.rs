@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use async_nats::Client;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use skep_protocol::RuntimeId;
 
@@ -12,8 +13,18 @@ use crate::hub::Hub;
 use crate::stream::NatsStream;
 use crate::subject::{self, SubjectPart};
 
-/// The answer of a runtime that takes a stream.
-pub(crate) const ACCEPTED: &[u8] = b"ok";
+/// The beginning of the answer of a runtime that takes a stream. Its process follows.
+const ACCEPTED: &str = "ok ";
+
+/// Returns the answer of a process that takes a stream.
+pub(crate) fn accepted(process: &SubjectPart) -> Bytes {
+    format!("{ACCEPTED}{process}").into()
+}
+
+/// Returns the process that takes the stream, if the answer says so.
+fn taker(answer: &[u8]) -> Option<SubjectPart> {
+    std::str::from_utf8(answer).ok()?.strip_prefix(ACCEPTED)?.parse().ok()
+}
 
 /// Opens streams to the runtimes of a fleet.
 #[derive(Clone, Debug)]
@@ -40,8 +51,10 @@ impl Dialer {
             // Idle streams to the process before it would fail the next request.
             while let Some(message) = begun.next().await {
                 let Some(hub) = weak.upgrade() else { return };
-                if let Some(runtime) = message.subject.strip_suffix(".up") {
-                    hub.reset_all(runtime);
+                let process = std::str::from_utf8(&message.payload).unwrap_or_default().parse();
+                if let (Some(runtime), Ok(process)) = (message.subject.strip_suffix(".up"), process)
+                {
+                    hub.reset_former(runtime, &process);
                 }
             }
         });
@@ -59,12 +72,15 @@ impl Dialer {
         let open = self.hub.open(&id, subject::stream(&runtime, &id));
         let open = open.ok_or(io::ErrorKind::AlreadyExists)?;
         // Dropping it closes this end, also if this future is dropped.
-        let stream = NatsStream::new(Arc::clone(&self.hub), open);
+        let stream = NatsStream::new(Arc::clone(&self.hub), open.clone());
         let wanted = format!("{id} {}", self.at);
         let answer = self.client.request(subject::dial(&runtime), wanted.into()).await;
         match answer {
-            Ok(answer) if answer.payload[..] == *ACCEPTED => Ok(stream),
-            Ok(_) => Err(io::ErrorKind::ConnectionRefused.into()),
+            Ok(answer) => {
+                let process = taker(&answer.payload).ok_or(io::ErrorKind::ConnectionRefused)?;
+                self.hub.taken(&open, &runtime, process);
+                Ok(stream)
+            }
             Err(error) => Err(match error.kind() {
                 async_nats::RequestErrorKind::NoResponders => io::ErrorKind::ConnectionRefused,
                 async_nats::RequestErrorKind::TimedOut => io::ErrorKind::TimedOut,

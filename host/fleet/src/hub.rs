@@ -1,7 +1,7 @@
 //! The open streams of a process, and the tasks that move their frames.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use async_nats::{Client, Message, StatusCode, Subject};
@@ -44,6 +44,8 @@ pub(crate) struct OpenLink {
     /// The subjects of this end's frames and of the other's.
     to: Subject,
     from: Subject,
+    /// The process of the runtime that took the stream. Only a dialer's end has one.
+    taken_by: Arc<OnceLock<SubjectPart>>,
 }
 
 #[derive(Debug)]
@@ -55,7 +57,7 @@ enum Outgoing {
         frame: Bytes,
     },
     /// The answer to a message that asked for a stream.
-    Answer { to: Subject, answer: &'static [u8] },
+    Answer { to: Subject, answer: Bytes },
     /// Asks to be told when all before it is sent.
     Flush(oneshot::Sender<()>),
 }
@@ -94,6 +96,7 @@ impl Hub {
             id: id.clone(),
             to: other.into(),
             from: subject::stream(&self.at, id).into(),
+            taken_by: Arc::default(),
         };
         let mut links = self.links();
         if links.contains_key(id.as_str()) {
@@ -117,7 +120,7 @@ impl Hub {
     }
 
     /// Answers a message that asked for a stream.
-    pub(crate) fn answer(&self, to: Subject, answer: &'static [u8]) {
+    pub(crate) fn answer(&self, to: Subject, answer: Bytes) {
         self.put(Outgoing::Answer { to, answer });
     }
 
@@ -134,10 +137,17 @@ impl Hub {
         let _ = self.outgoing.send(outgoing);
     }
 
-    /// Breaks all streams to a process that is reached on subjects below `other`.
-    pub(crate) fn reset_all(&self, other: &str) {
+    /// Notes that a process of the runtime took a stream.
+    pub(crate) fn taken(&self, open: &OpenLink, runtime: &str, by: SubjectPart) {
+        self.reset_former(runtime, &by);
+        open.taken_by.get_or_init(|| by);
+    }
+
+    /// Breaks all streams that another process of the runtime took: this one has replaced it.
+    pub(crate) fn reset_former(&self, runtime: &str, process: &SubjectPart) {
         let is_of = |open: &&OpenLink| {
-            open.to.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'))
+            open.to.strip_prefix(runtime).is_some_and(|rest| rest.starts_with('.'))
+                && open.taken_by.get().is_some_and(|by| by != process)
         };
         let all: Vec<OpenLink> = self.links().values().filter(is_of).cloned().collect();
         for open in all {
@@ -216,7 +226,7 @@ async fn send_all(
                 Some(Outgoing::Frame { to, from, frame }) => {
                     client.publish_with_reply(to, from, frame).await
                 }
-                Some(Outgoing::Answer { to, answer }) => client.publish(to, answer.into()).await,
+                Some(Outgoing::Answer { to, answer }) => client.publish(to, answer).await,
                 Some(Outgoing::Flush(done)) => {
                     // The connection may be gone, which the one that waits has to bear.
                     let _ = client.flush().await;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use async_nats::{Message, Subscriber};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use skep_protocol::RuntimeId;
 
 use crate::connection::{FleetConnection, FleetError};
-use crate::dial::ACCEPTED;
+use crate::dial::accepted;
 use crate::hub::Hub;
 use crate::stream::NatsStream;
 use crate::subject::{self, SubjectPart};
@@ -19,13 +20,14 @@ const STREAMS: usize = 512;
 const DIALS: &str = "dials";
 
 /// The answer to a dialer beyond that, and to a message that asks for no stream.
-const REFUSED: &[u8] = b"refused";
+const REFUSED: Bytes = Bytes::from_static(b"refused");
 
 /// Takes the streams that dialers open to one runtime.
 #[derive(Debug)]
 pub struct FleetListener {
     hub: Arc<Hub>,
     dials: Subscriber,
+    process: SubjectPart,
 }
 
 /// Waits for what was sent on the streams of a listener.
@@ -50,16 +52,22 @@ impl FleetListener {
         pool: &SubjectPart,
         runtime: &RuntimeId,
     ) -> Result<Self, FleetError> {
+        let process = SubjectPart::random().map_err(|_| FleetError::NoRandomness)?;
         let at = subject::of_runtime(pool, runtime);
         let client = connection.client.clone();
         let hub = Hub::start(client.clone(), at.clone()).await?;
         // Of two processes that say to be the same runtime, one takes the stream. The other does not know
         // it, and breaks it.
         let dials = client.queue_subscribe(subject::dial(&at), DIALS.to_owned()).await?;
-        client.publish(subject::up(&at), "".into()).await?;
+        client.publish(subject::up(&at), process.to_string().into()).await?;
         // Announced only once the server has all three.
         client.flush().await?;
-        Ok(Self { hub, dials })
+        Ok(Self { hub, dials, process })
+    }
+
+    /// Returns the name of this process of the runtime, which no other has.
+    pub fn process(&self) -> &SubjectPart {
+        &self.process
     }
 
     /// Returns what can wait until all that was sent on the streams is with the server.
@@ -74,7 +82,7 @@ impl FleetListener {
             let message = self.dials.next().await?;
             let Some(reply) = message.reply.clone() else { continue };
             let stream = self.take(&message);
-            let answer = if stream.is_some() { ACCEPTED } else { REFUSED };
+            let answer = if stream.is_some() { accepted(&self.process) } else { REFUSED };
             self.hub.answer(reply, answer);
             if stream.is_some() {
                 return stream;

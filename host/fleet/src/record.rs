@@ -15,7 +15,7 @@ pub struct RuntimeRecord {
     pub pool: String,
     /// The version of its software.
     pub version: String,
-    /// A number of its process. Two processes at a time must not be the same runtime.
+    /// The name of its process. Two processes at a time must not be the same runtime.
     pub process: String,
 }
 

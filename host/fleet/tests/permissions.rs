@@ -3,65 +3,29 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::{Client, ConnectOptions, Event, ServerError};
 use skep_fleet::{FleetAccess, FleetConnection, FoundRuntimes};
-use skep_harness::{TestDir, test_dir};
+use skep_harness::NatsServers;
 use tokio::sync::mpsc;
 
-/// A server, killed on drop.
-struct Server {
-    child: Child,
-    dir: TestDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+/// A server with the files of a fleet.
+struct Server(NatsServers);
 
 impl Server {
     fn start() -> Self {
-        let program = xtask::nats::ensure().unwrap();
-        let dir = test_dir();
-        let port = free_port().to_string();
-        let made = Command::new(skep_harness::skep())
-            .args(["fleet", "init", "fleet", "--servers", "1", "--port", &port])
-            .args(["--runtime", "alpha", "--runtime", "beta"])
-            .current_dir(&*dir)
-            .status();
-        assert!(made.unwrap().success());
-        let log = std::fs::File::create(dir.join("log")).unwrap();
-        let child = Command::new(program)
-            .args(["-c", "server-1.conf"])
-            .current_dir(dir.join("fleet"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let until = Instant::now() + Duration::from_secs(30);
-        while !std::fs::read_to_string(dir.join("log")).unwrap().contains("Server is ready") {
-            assert!(Instant::now() < until, "the server does not start");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Self { child, dir }
+        Self(NatsServers::start(1, &["alpha", "beta"]))
     }
 
     fn access(&self, file: &str) -> FleetAccess {
-        let text = std::fs::read_to_string(self.dir.join("fleet").join(file)).unwrap();
+        let text = std::fs::read_to_string(self.0.file(file)).unwrap();
         let file: toml::Table = text.parse().unwrap();
         FleetAccess {
             servers: vec![file["servers"][0].as_str().unwrap().to_owned()],
-            ca: Some(self.dir.join("fleet/ca.pem")),
+            ca: Some(self.0.file("ca.pem")),
             seed: file["key"].as_str().unwrap().to_owned(),
             name: "test".to_owned(),
         }
@@ -71,15 +35,6 @@ impl Server {
         let FleetAccess { servers, ca, seed, .. } = self.access(file);
         let key = nkeys::KeyPair::from_seed(&seed).unwrap().public_key();
         Member::connect(&servers[0], &ca.unwrap(), seed, key).await
-    }
-}
-
-fn free_port() -> u16 {
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if port < 60_000 {
-            return port;
-        }
     }
 }
 
@@ -253,10 +208,10 @@ async fn a_runtime_removes_no_record_of_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_does_not_connect() {
     let server = Server::start();
-    let text = std::fs::read_to_string(server.dir.join("fleet/api.toml")).unwrap();
+    let text = std::fs::read_to_string(server.0.file("api.toml")).unwrap();
     let file: toml::Table = text.parse().unwrap();
     let address = file["servers"][0].as_str().unwrap().to_owned();
-    let ca = server.dir.join("fleet/ca.pem");
+    let ca = server.0.file("ca.pem");
     let stranger = nkeys::KeyPair::new_user().seed().unwrap();
     let refused = ConnectOptions::with_nkey(stranger).add_root_certificates(ca.clone());
     assert!(refused.connect(&address).await.is_err());

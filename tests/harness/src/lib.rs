@@ -5,6 +5,7 @@
 
 mod faulty_disk;
 mod files;
+mod nats;
 mod process;
 mod server;
 
@@ -14,6 +15,7 @@ use std::sync::OnceLock;
 
 pub use faulty_disk::{Fault, FaultyDisk, Plan};
 pub use files::{TestDir, killed, test_dir};
+pub use nats::NatsServers;
 pub use process::{Ran, Run, Running};
 pub use server::{Server, Stream, Wrap};
 

@@ -54,11 +54,10 @@ impl RuntimeMember {
             host_id,
             pool: pool.as_str().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            process: String::new(),
+            process: listener.process().to_string(),
         };
         let announcing = tokio::spawn(async move {
-            let Err(error) = skep_fleet::announce(&connection, &pool, record, &runtime).await;
-            tracing::error!(%error, "this runtime is not announced");
+            skep_fleet::announce(&connection, &pool, &record, &runtime).await;
         });
         let announced = Announced { task: announcing.abort_handle(), streams: listener.flusher() };
         (FleetStreams(listener), announced)

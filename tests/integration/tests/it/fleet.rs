@@ -2,7 +2,6 @@
 //! lose them, and what each member may not do.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -13,10 +12,10 @@ use serde_json::Value;
 use skep_client::{ByteStream, Client, Dial, Dialing, Token};
 use skep_conformance::{Guest, Restart, Subject};
 use skep_fleet::{Dialer, FleetAccess, FleetConnection, SubjectPart};
-use skep_harness::{TestDir, guest, test_dir};
+use skep_harness::{NatsServers, TestDir, guest, test_dir};
 use skep_protocol::{
-    Artifacts, CreateWorker, Cursor, EntryKind, Error, NewInput, Payload, Role, RuntimeHandle,
-    RuntimeId, Sent, Turns, WorkerId, WorkerSpec, Workers,
+    Artifacts, CreateWorker, Cursor, EntryKind, Error, NewInput, Overview, Payload, Role,
+    RuntimeHandle, RuntimeId, Sent, Turns, WorkerId, WorkerSpec, Workers,
 };
 
 use crate::hosting::skep;
@@ -26,45 +25,16 @@ use crate::served::prepared;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A fleet with its servers.
-struct NatsFleet {
-    dir: TestDir,
-    servers: Mutex<Vec<Child>>,
-}
+struct NatsFleet(NatsServers);
 
 impl NatsFleet {
     /// Starts a server with the files for these runtimes.
     fn start(runtimes: &[&str]) -> Self {
-        Self::start_with(1, runtimes)
-    }
-
-    /// Starts as many servers.
-    fn start_with(servers: usize, runtimes: &[&str]) -> Self {
-        let program = xtask::nats::ensure().unwrap();
-        let dir = test_dir();
-        let (port, count) = (free_port(servers as u16).to_string(), servers.to_string());
-        let mut words = vec!["fleet", "init", "fleet", "--servers", &count, "--port", &port];
-        for runtime in runtimes {
-            words.extend(["--runtime", runtime]);
-        }
-        let made = skep(&dir, &words);
-        assert_eq!(made.code, 0, "{}{}", made.out, made.err);
-        let servers = (1..=servers).map(|number| serve(&program, &dir, number)).collect();
-        Self { dir, servers: Mutex::new(servers) }
+        Self(NatsServers::start(1, runtimes))
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.dir.join("fleet").join(name)
-    }
-
-    /// Kills a server, counted from 1.
-    fn kill_server(&self, number: usize) {
-        kill(&mut self.servers.lock().unwrap()[number - 1]);
-    }
-
-    /// Starts a server again that was killed.
-    fn start_server(&self, number: usize) {
-        let server = serve(&xtask::nats::ensure().unwrap(), &self.dir, number);
-        self.servers.lock().unwrap()[number - 1] = server;
+        self.0.file(name)
     }
 
     /// Returns the access of a member, from its file.
@@ -82,53 +52,10 @@ impl NatsFleet {
     }
 }
 
-impl Drop for NatsFleet {
-    fn drop(&mut self) {
-        for server in self.servers.lock().unwrap().iter_mut() {
-            kill(server);
-        }
-    }
-}
-
-/// Starts a server in the folder of its files, and waits until it listens.
-fn serve(program: &Path, dir: &Path, number: usize) -> Child {
-    let log_path = dir.join(format!("nats-{number}.log"));
-    let log = std::fs::File::create(&log_path).unwrap();
-    let child = Command::new(program)
-        .args(["-c", &format!("server-{number}.conf")])
-        .current_dir(dir.join("fleet"))
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let until = Instant::now() + PATIENCE;
-    let said = || std::fs::read_to_string(&log_path).unwrap();
-    while !said().contains("Server is ready") {
-        assert!(Instant::now() < until, "{}", said());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    child
-}
-
 fn kill(child: &mut Child) {
     // It may have ended already.
     let _ = child.kill();
     child.wait().unwrap();
-}
-
-/// Returns the first of several ports that were free a moment ago.
-fn free_port(count: u16) -> u16 {
-    loop {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        // Others are counted from it.
-        let all = (first..first.saturating_add(count))
-            .flat_map(|port| [port, port.saturating_add(2_000)]);
-        if first < 60_000 && all.into_iter().all(is_free) {
-            return first;
-        }
-    }
 }
 
 /// A `skep runtime` of a fleet.
@@ -238,6 +165,11 @@ impl Subject for FleetSubject {
 
     async fn restart(&self, how: Restart) {
         self.runtime.lock().unwrap().restart(&self.fleet, "alpha", how);
+        // The first answer shows that what the process before had open is known to be gone here.
+        let until = Instant::now() + PATIENCE;
+        while let Err(error) = self.client.describe().await {
+            assert!(Instant::now() < until, "{error:?}");
+        }
     }
 
     fn wasm(&self, guest: Guest) -> Vec<u8> {
@@ -376,8 +308,8 @@ fn a_host_finds_runtimes_loses_them_and_finds_them_again() {
     assert_eq!(host.echo(&worker, "again").unwrap(), "again");
 
     // The server goes away and comes back.
-    fleet.kill_server(1);
-    fleet.start_server(1);
+    fleet.0.kill(1);
+    fleet.0.start_again(1);
     let until = Instant::now() + PATIENCE;
     loop {
         match host.echo(&worker, "after") {
@@ -507,7 +439,7 @@ async fn send(client: &Client, worker: WorkerId, text: &str) {
 async fn killed_servers_under_calls_cost_no_effect_twice_and_no_entry() {
     const INPUTS: usize = 300;
     let started = tokio::task::spawn_blocking(|| {
-        let fleet = NatsFleet::start_with(3, &["alpha"]);
+        let fleet = NatsFleet(NatsServers::start(3, &["alpha"]));
         let runtime = FleetRuntime::start(&fleet, "alpha");
         (fleet, runtime)
     });
@@ -535,8 +467,10 @@ async fn killed_servers_under_calls_cost_no_effect_twice_and_no_entry() {
     for n in 0..INPUTS {
         // Members are connected to any of them.
         match n {
-            50 | 110 | 170 => fleet.kill_server((n - 50) / 60 + 1),
-            80 | 140 | 200 => tokio::task::block_in_place(|| fleet.start_server((n - 80) / 60 + 1)),
+            50 | 110 | 170 => fleet.0.kill((n - 50) / 60 + 1),
+            80 | 140 | 200 => {
+                tokio::task::block_in_place(|| fleet.0.start_again((n - 80) / 60 + 1))
+            }
             _ => {}
         }
         send(&client, worker, &format!("emit tick {n}")).await;
