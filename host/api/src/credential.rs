@@ -38,10 +38,10 @@ impl Credential {
     }
 
     /// Authenticates the caller.
-    pub(crate) fn check(&self, registry: &Registry) -> Result<Caller, Error> {
+    pub(crate) async fn check(&self, registry: &Registry) -> Result<Caller, Error> {
         match self {
-            Self::Bearer(peer, token) => registry.access().bearer(*peer, token),
-            Self::Session(session) => registry.access().session(session),
+            Self::Bearer(peer, token) => registry.access().bearer(*peer, token).await,
+            Self::Session(session) => registry.access().session(session).await,
         }
     }
 

@@ -128,14 +128,13 @@ impl<T> EventResponse<T> {
             tokio::select! {
                 biased;
                 _ = self.closing.wait_for(|closing| *closing) => return None,
-                _ = self.ticks.tick() => {
-                    // Ends the stream if the token was revoked or the session ended.
-                    self.credential.check(&self.app.registry).ok()?;
-                    if !std::mem::take(&mut self.said) {
-                        return Some(b":\n\n".to_vec());
-                    }
-                }
+                _ = self.ticks.tick() => {}
                 item = self.followed.items.next() => break item,
+            }
+            // Ends the stream if the token was revoked or the session ended.
+            self.credential.check(&self.app.registry).await.ok()?;
+            if !std::mem::take(&mut self.said) {
+                return Some(b":\n\n".to_vec());
             }
         };
         let mut out = Vec::new();

@@ -45,7 +45,7 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
     let open = route.is_some_and(|route| route.open);
     let span = span(&request);
     let wanted = Wanted::of(&method, request.headers());
-    let admitted = admit(&app, &mut request, open, leads);
+    let admitted = admit(&app, &mut request, open, leads).await;
     let understood = admitted.and_then(|()| {
         let query = request.uri().query().unwrap_or_default();
         route.map_or(Ok(()), |route| query::check(query, &route.query))
@@ -82,7 +82,7 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
 }
 
 /// Decides if a request may reach its handler, and authenticates its caller.
-fn admit(app: &App, request: &mut Request, open: bool, leads: bool) -> HandlerResult<()> {
+async fn admit(app: &App, request: &mut Request, open: bool, leads: bool) -> HandlerResult<()> {
     let peer = link(request).peer;
     check_size(request.uri(), request.headers())?;
     check_encoding(request.uri())?;
@@ -103,7 +103,7 @@ fn admit(app: &App, request: &mut Request, open: bool, leads: bool) -> HandlerRe
         return Ok(());
     }
     let credential = Credential::of(request.headers(), peer.ip(), browser)?;
-    let caller = authenticated(credential.check(&app.registry))?;
+    let caller = authenticated(credential.check(&app.registry).await)?;
     if credential.is_ambient() && !safe {
         check_page(request.headers(), of_page, false)?;
     }

@@ -35,7 +35,7 @@ pub fn site_router(registry: Registry, name: SiteName) -> Router {
 }
 
 async fn respond(State(site): State<Arc<Site>>, request: Request) -> Response {
-    let refused = match site.admit(request) {
+    let refused = match site.admit(request).await {
         Ok((route, caller, request)) => match site.registry.handle(&caller, &route.runtime_id) {
             Ok(runtime) => {
                 return client_response(runtime.http(route.worker_id, request).await);
@@ -49,7 +49,7 @@ async fn respond(State(site): State<Arc<Site>>, request: Request) -> Response {
 
 impl Site {
     /// Finds the route of a request, checks its right to it, and turns it into the worker's.
-    fn admit(
+    async fn admit(
         &self,
         mut request: Request,
     ) -> HandlerResult<(SiteRoute, Caller, skep_protocol::HttpRequest)> {
@@ -65,7 +65,7 @@ impl Site {
                 let local = || SocketAddr::from(([127, 0, 0, 1], 0));
                 let peer = link.as_ref().map_or_else(local, |link| link.peer);
                 let credential = Credential::of(request.headers(), peer.ip(), false)?;
-                let caller = authenticated(credential.check(&self.registry))?;
+                let caller = authenticated(credential.check(&self.registry).await)?;
                 request.headers_mut().remove(AUTHORIZATION);
                 caller
             }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use clap::{Args, Subcommand};
 use nkeys::KeyPair;
-use skep_protocol::RuntimeId;
+use skep_protocol::{HostId, RuntimeId};
 use skep_registry::Secret;
 
 use crate::failure::Failed;
@@ -107,6 +107,7 @@ fn init(arguments: &FleetInitArgs) -> Result<FleetReport, Failed> {
         FleetReport { servers: Vec::new(), runtimes: BTreeMap::new(), api: dir.join("api.toml") };
     let mut api_file = ApiFile {
         servers: member(&api)?,
+        fleet: ambient::new_id::<HostId>("fleet")?.to_string(),
         replicas: if addresses.len() < 3 { 1 } else { 3 },
         runtimes: BTreeMap::new(),
     };

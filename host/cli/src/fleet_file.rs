@@ -37,6 +37,8 @@ pub(crate) struct RuntimeFile {
 pub(crate) struct ApiFile {
     #[serde(flatten)]
     pub(crate) servers: FleetServers,
+    /// The fleet's name, which no other has.
+    pub(crate) fleet: String,
     /// The servers that each keep what the fleet stores.
     pub(crate) replicas: usize,
     pub(crate) runtimes: BTreeMap<RuntimeId, RuntimeAccess>,

@@ -15,6 +15,9 @@ pub(crate) struct RunningHost {
     pub(crate) url: String,
     /// A token that is valid while the host runs.
     pub(crate) token: String,
+    /// True if its tokens are those of a fleet.
+    #[serde(default)]
+    pub(crate) is_in_fleet: bool,
 }
 
 /// A guard that removes the note when it is dropped.

@@ -1,10 +1,13 @@
-//! `skep token`: access tokens. Works on the store, whether or not a host runs on it.
+//! `skep token`: access tokens. Works on the store, whether or not a host runs on it; if its host belongs
+//! to a fleet, on the fleet's tokens.
+
+mod keeper;
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use skep_protocol::{
-    CreateToken, CreatedToken, Role, RuntimeId, Timestamp, TokenId, TokenName, TokenView, quantity,
+    CreateToken, Role, RuntimeId, Timestamp, TokenId, TokenName, TokenView, quantity,
 };
 
 use crate::clock::now;
@@ -13,7 +16,8 @@ use crate::output::OutputFormat;
 use crate::report::ItemsReport;
 use crate::settings::LocationArgs;
 use crate::table::Table;
-use crate::{json, registrar, terminal};
+use crate::{json, terminal};
+use keeper::TokenKeeper;
 
 /// Create, list and revoke access tokens
 #[derive(Args)]
@@ -129,20 +133,15 @@ fn create(
         runtimes: Some(runtimes).filter(|runtimes| !runtimes.is_empty()),
         expires_at: expires.map(after),
     };
-    let registrar = registrar::open(location)?;
-    let access = registrar.access();
-    let (secret, view) = access.create_token(wanted)?;
-    let token_id = view.token_id.clone();
+    let keeper = TokenKeeper::find(location)?;
+    let created = keeper.create(wanted)?;
     let shown = match output {
-        OutputFormat::Json => {
-            let report = CreatedToken { token: secret.expose().to_owned(), view };
-            terminal::print(&json::line(&report))
-        }
+        OutputFormat::Json => terminal::print(&json::line(&created)),
         // Standard output has only the token, so that it can be redirected to a file.
-        OutputFormat::Text => terminal::print(format!("{}\n", secret.expose()).as_bytes()),
+        OutputFormat::Text => terminal::print(format!("{}\n", created.token).as_bytes()),
     };
     if let Err(lost) = shown {
-        access.revoke(&token_id)?;
+        keeper.revoke(&created.view.token_id)?;
         return Err(Failed::here(format!(
             "{lost}; the token was revoked because it was not shown"
         )));
@@ -157,7 +156,7 @@ fn create(
 }
 
 fn list(location: &LocationArgs, output: OutputFormat) -> Result<(), Failed> {
-    let tokens = registrar::open(location)?.access().tokens()?;
+    let tokens = TokenKeeper::find(location)?.list()?;
     match output {
         OutputFormat::Json => terminal::print(&json::line(&ItemsReport { items: tokens }))?,
         OutputFormat::Text => {
@@ -184,7 +183,7 @@ fn list(location: &LocationArgs, output: OutputFormat) -> Result<(), Failed> {
 }
 
 fn revoke(token: &TokenId, location: &LocationArgs, output: OutputFormat) -> Result<(), Failed> {
-    let view = registrar::open(location)?.access().revoke(token)?;
+    let view = TokenKeeper::find(location)?.revoke(token)?;
     match output {
         OutputFormat::Json => terminal::print(&json::line(&view))?,
         OutputFormat::Text => terminal::say("revoked", &format!("{token}")),

@@ -65,6 +65,7 @@ impl Distant {
             ceilings: None,
             policy: None,
             audit: None,
+            shared: None,
         })
         .unwrap();
         let token = registry.access().process_token(Role::Admin).unwrap();

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use nkeys::KeyPair;
 use tokio::sync::watch;
 
@@ -74,10 +74,11 @@ pub struct FleetConnection {
 }
 
 impl FleetConnection {
-    /// Connects as one member. Later breaks are mended without end.
+    /// Connects as one member. Breaks are mended without end, and servers that cannot be reached yet are
+    /// tried again.
     ///
     /// # Errors
-    /// [`FleetError`] if the access is malformed or no server can be reached now.
+    /// [`FleetError`] if the access is malformed or a server refuses it.
     pub async fn open(access: &FleetAccess) -> Result<Self, FleetError> {
         let servers = access.servers.iter().map(|server| address(server));
         let servers = servers.collect::<Result<Vec<_>, _>>()?;
@@ -101,9 +102,20 @@ impl FleetConnection {
         if let Some(ca) = &access.ca {
             options = options.add_root_certificates(ca.clone());
         }
-        let client = options.connect(servers).await?;
+        let client = match options.clone().connect(servers.clone()).await {
+            Err(error) if is_away(error.kind()) => {
+                tracing::warn!(%error, "no server of the fleet can be reached yet");
+                options.retry_on_initial_connect().connect(servers).await?
+            }
+            connected => connected?,
+        };
         Ok(Self { client, connected })
     }
+}
+
+/// Returns true if another attempt may succeed, since no server has answered.
+fn is_away(error: ConnectErrorKind) -> bool {
+    matches!(error, ConnectErrorKind::Io | ConnectErrorKind::TimedOut | ConnectErrorKind::Dns)
 }
 
 /// Returns the subjects of answers to the member with this key. Its permissions name them.

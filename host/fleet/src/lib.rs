@@ -2,7 +2,8 @@
 //!
 //! Runtimes listen on no port. A runtime connects to the servers of its fleet, says what it is
 //! ([`announce`]), and takes byte streams that others open to it ([`FleetListener`], [`Dialer`]). What
-//! goes over a stream is the caller's business: Skep's HTTP, unchanged.
+//! goes over a stream is the caller's business: Skep's HTTP, unchanged. The hosts that do so share a log
+//! ([`HostLog`]).
 //!
 //! Only this crate names NATS.
 
@@ -11,6 +12,7 @@ mod connection;
 mod dial;
 mod discover;
 mod frame;
+mod host_log;
 mod hub;
 mod link;
 mod listen;
@@ -22,6 +24,7 @@ pub use announce::announce;
 pub use connection::{FleetAccess, FleetConnection, FleetError};
 pub use dial::Dialer;
 pub use discover::{FoundRuntime, FoundRuntimes, discover};
+pub use host_log::HostLog;
 pub use listen::{FleetListener, StreamFlusher};
 pub use record::{Heartbeat, RuntimeRecord};
 pub use stream::NatsStream;

@@ -2,16 +2,18 @@
 //!
 //! | secret | prefix | stored | expires |
 //! | --- | --- | --- | --- |
-//! | token | `skep_` | in `registry.db`, as a digest | when it expires or is revoked |
+//! | token | `skep_` | in a file, as a digest | when it expires or is revoked |
 //! | process token | `skep_` | in memory, as a digest | with the process |
-//! | session | `session_` | in `registry.db`, as a digest | after 12 hours, with its token, or when it is ended |
+//! | session | `session_` | in a file, as a digest | after 12 hours, with its token, or when it is ended |
 //! | login code | `code_` | in memory, as a digest | at its first use, or after 10 minutes |
 //!
-//! Each check reads the token from the file, so a token that another process revokes is refused at
-//! once, and so are the sessions started with it. Sessions outlive the process, so only a token of
-//! the file or a login code starts one.
+//! The file is `registry.db`, or that of the fleet to which the host belongs. Each check reads the token
+//! from it, so a token that another process revokes is refused at once, and within 2 s if a process of
+//! another host does; and so are the sessions started with it. Sessions outlive the process, so only a
+//! token of the file or a login code starts one.
 
 mod attempts;
+mod change;
 mod process_secrets;
 mod session;
 mod token;
@@ -19,8 +21,9 @@ mod token;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::Connection;
 use skep_protocol::{
     AuditedState, AuditedToken, CreateToken, Error, Invalid, Role, SessionId, SessionView,
     Timestamp, TokenId, TokenView,
@@ -28,13 +31,15 @@ use skep_protocol::{
 use tokio::sync::watch;
 
 use self::attempts::Attempts;
+pub(crate) use self::change::AccessChange;
 use self::process_secrets::ProcessSecrets;
-use self::session::SessionRow;
-use self::token::TokenRow;
+pub(crate) use self::session::SessionRow;
+pub(crate) use self::token::TokenRow;
 use crate::audit::{self, AuditRecord};
 use crate::database::RegistryDatabase;
+use crate::replica::Replica;
 use crate::secret::{Minted, SecretDigest, SecretKind, id_in, mint};
-use crate::{Caller, RegistryError, Secret};
+use crate::{Audit, Caller, RegistryError, Secret, SharedLog};
 use skep_protocol::Action;
 
 /// Maximum lifetime of a session.
@@ -42,13 +47,21 @@ const SESSION_MS: u64 = 12 * 60 * 60 * 1000;
 /// Lifetime of a login code.
 const CODE_MS: u64 = 10 * 60 * 1000;
 
+/// Interval at which streams look whether their callers' secrets have expired.
+const LOOKED: Duration = Duration::from_secs(5);
+
+/// The same in a fleet, where they also look whether this host is still told of changes.
+const FOLLOWED: Duration = Duration::from_millis(500);
+
 /// Tokens, sessions and login codes. Reading is one indexed row. Creating, revoking, logging in and
-/// logging out wait for the disk, so async callers use a blocking thread.
+/// logging out wait for the disk or the fleet, so async callers use a blocking thread.
 #[derive(Clone)]
 pub struct Access(Arc<AccessState>);
 
 struct AccessState {
     database: Arc<RegistryDatabase>,
+    /// Follows the fleet, if the host belongs to one.
+    replica: Option<Arc<Replica>>,
     now: fn() -> Timestamp,
     secrets: Mutex<ProcessSecrets>,
     attempts: Mutex<Attempts>,
@@ -66,6 +79,13 @@ enum SecretLookup {
     Unknown,
 }
 
+impl SecretLookup {
+    /// Returns true if it is a secret of this process, which is in no file.
+    fn is_of_process(&self) -> bool {
+        matches!(self, Self::Valid(caller, _) if caller.token_id.is_none())
+    }
+}
+
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Access")
@@ -73,14 +93,58 @@ impl fmt::Debug for Access {
 }
 
 impl Access {
+    /// Opens access by the secrets of a file that only this machine's processes change.
     pub(crate) fn new(database: Arc<RegistryDatabase>, now: fn() -> Timestamp) -> Self {
+        Self::of(database, None, watch::Sender::new(()), now)
+    }
+
+    /// Opens access by the secrets of a fleet, whose log the file follows.
+    pub(crate) fn shared(
+        database: Arc<RegistryDatabase>,
+        log: Arc<dyn SharedLog>,
+        now: fn() -> Timestamp,
+    ) -> Result<Self, RegistryError> {
+        let ended = watch::Sender::new(());
+        let replica = Replica::start(log, Arc::clone(&database), ended.clone())?;
+        Ok(Self::of(database, Some(replica), ended, now))
+    }
+
+    fn of(
+        database: Arc<RegistryDatabase>,
+        replica: Option<Arc<Replica>>,
+        ended: watch::Sender<()>,
+        now: fn() -> Timestamp,
+    ) -> Self {
         Self(Arc::new(AccessState {
             database,
+            replica,
             now,
             secrets: Mutex::default(),
             attempts: Mutex::default(),
-            ended: watch::Sender::new(()),
+            ended,
         }))
+    }
+
+    /// Returns the fleet's audit, if the host belongs to one.
+    pub(crate) fn shared_audit(&self) -> Option<Arc<dyn Audit>> {
+        let replica: Arc<dyn Audit> = Arc::clone(self.0.replica.as_ref()?) as _;
+        Some(replica)
+    }
+
+    /// Returns the file of the tokens, sessions and audit.
+    pub(crate) fn database(&self) -> &RegistryDatabase {
+        &self.0.database
+    }
+
+    /// Waits until this process knows all that other hosts of the fleet changed before this call.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if the fleet does not answer.
+    pub async fn catch_up(&self) -> Result<(), Error> {
+        match &self.0.replica {
+            Some(replica) => replica.catch_up().await,
+            None => Ok(()),
+        }
     }
 
     /// Creates a token. Its text is only in the return value.
@@ -106,12 +170,9 @@ impl Access {
         let (created_at, revoked_at) = (now, None);
         let view =
             TokenView { token_id: id, name, role, runtimes, created_at, expires_at, revoked_at };
-        let token = TokenRow { view: view.clone(), digest };
-        self.0.database.write(|transaction| {
-            token.insert(transaction)?;
-            let after = Some(of_token(&view));
-            self.note(transaction, Action::TokenCreate, by.token_id.as_ref(), Change::ok(after))
-        })?;
+        let token = AccessChange::CreateToken(TokenRow { view: view.clone(), digest });
+        let audited = Change::ok(Some(of_token(&view)));
+        self.commit(Some(&token), Action::TokenCreate, by.token_id.as_ref(), audited)?;
         Ok((secret, view))
     }
 
@@ -143,18 +204,12 @@ impl Access {
 
     /// Revokes a token for a caller, as whom the audit records it.
     pub(crate) fn revoke_by(&self, by: &Caller, id: &TokenId) -> Result<TokenView, Error> {
-        let view = self.0.database.write(|transaction| {
-            let revoked = token::revoke(transaction, id, self.now())?;
-            session::remove_of(transaction, id)?;
-            let view = token::find(transaction, id)?.map(|token| token.view);
-            if let (true, Some(view)) = (revoked, &view) {
-                let change = Change { before: Some(of_token(view)), ..Change::ok(None) };
-                self.note(transaction, Action::TokenRevoke, by.token_id.as_ref(), change)?;
-            }
-            Ok(view)
-        })?;
+        let before = self.find_token(id)?;
+        let revoked = AccessChange::RevokeToken(id.clone(), self.now());
+        let audited = Change { before: Some(of_token(&before)), ..Change::ok(None) };
+        self.commit(Some(&revoked), Action::TokenRevoke, by.token_id.as_ref(), audited)?;
         self.recheck_streams();
-        view.ok_or_else(|| Error::UnknownToken(id.clone()))
+        self.find_token(id)
     }
 
     /// Returns true if a token was ever created, including revoked ones.
@@ -201,8 +256,19 @@ impl Access {
     /// # Errors
     /// [`Error::Unauthenticated`]; [`Error::Busy`] if too many wrong secrets came from that address
     /// within a minute. A secret that succeeded from there before is still accepted.
-    pub fn bearer(&self, peer: IpAddr, secret: &str) -> Result<Caller, Error> {
-        Ok(self.attempt(peer, secret, || self.token(secret))?.0)
+    pub async fn bearer(&self, peer: IpAddr, secret: &str) -> Result<Caller, Error> {
+        self.check_attempts(peer, secret)?;
+        let mut found = self.token(secret)?;
+        if let (Some(replica), false) = (&self.0.replica, found.is_of_process()) {
+            replica.fresh().await?;
+            found = self.token(secret)?;
+            if matches!(found, SecretLookup::Unknown) {
+                // Another host may have made it just now.
+                replica.catch_up().await?;
+                found = self.token(secret)?;
+            }
+        }
+        Ok(self.attempted(peer, secret, found)?.0)
     }
 
     /// Starts a session with a token or a login code. A process token starts none: the session
@@ -212,20 +278,25 @@ impl Access {
     /// As [`Access::bearer`]; any error of `registry.db`, in which case no session starts and a
     /// code is used up.
     pub fn login(&self, peer: IpAddr, secret: &str) -> Result<(Secret, Caller), Error> {
-        let found = self.attempt(peer, secret, || match id_in(SecretKind::Code, secret) {
+        self.check_attempts(peer, secret)?;
+        let found = match id_in(SecretKind::Code, secret) {
             Some(id) => {
-                let taken = self.secrets().take_code(&id, &SecretDigest::of(secret), self.now());
-                Ok(if taken {
-                    SecretLookup::Valid(Caller::operator(), None)
-                } else {
-                    SecretLookup::Unknown
-                })
+                match self.secrets().take_code(&id, &SecretDigest::of(secret), self.now()) {
+                    true => SecretLookup::Valid(Caller::operator(), None),
+                    false => SecretLookup::Unknown,
+                }
             }
-            None => Ok(match self.token(secret)? {
-                SecretLookup::Valid(caller, _) if caller.token_id.is_none() => SecretLookup::Ended,
-                found => found,
-            }),
-        });
+            None => {
+                if let Some(replica) = &self.0.replica {
+                    replica.catch_up_blocking()?;
+                }
+                match self.token(secret)? {
+                    found if found.is_of_process() => SecretLookup::Ended,
+                    found => found,
+                }
+            }
+        };
+        let found = self.attempted(peer, secret, found);
         let token_id = match &found {
             Ok((caller, _)) => caller.token_id.clone(),
             Err(Error::Unauthenticated) => None,
@@ -242,13 +313,9 @@ impl Access {
             created_at: now,
             expires_at: expires_at.map_or(longest, |at| at.min(longest)),
         });
-        self.0.database.write(|transaction| {
-            if let Some(session) = &started {
-                session.insert(transaction)?;
-            }
-            let change = Change { outcome, ..Change::ok(None) };
-            self.note(transaction, Action::Login, token_id.as_ref(), change)
-        })?;
+        let started = started.map(AccessChange::StartSession);
+        let audited = Change { outcome, ..Change::ok(None) };
+        self.commit(started.as_ref(), Action::Login, token_id.as_ref(), audited)?;
         let (caller, _) = found?;
         Ok((minted.secret, Caller { session_id: Some(minted.id), ..caller }))
     }
@@ -257,18 +324,29 @@ impl Access {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`]; any error of `registry.db`.
-    pub fn session(&self, secret: &str) -> Result<Caller, Error> {
+    pub async fn session(&self, secret: &str) -> Result<Caller, Error> {
         let id: SessionId = id_in(SecretKind::Session, secret).ok_or(Error::Unauthenticated)?;
         let digest = SecretDigest::of(secret);
         let now = self.now();
-        let found = self.0.database.read(|connection| {
-            let found = session::find(connection, &id, now)?;
-            let Some(session) = found.filter(|session| session.digest.matches(&digest)) else {
-                return Ok(None);
-            };
-            caller_of(connection, &session, now)
-        })?;
-        found.ok_or(Error::Unauthenticated)
+        let find = || {
+            self.0.database.read(|connection| {
+                let found = session::find(connection, &id, now)?;
+                let Some(session) = found.filter(|session| session.digest.matches(&digest)) else {
+                    return Ok(None);
+                };
+                caller_of(connection, &session, now)
+            })
+        };
+        let mut found = None;
+        if let Some(replica) = &self.0.replica {
+            replica.fresh().await?;
+            found = find()?;
+            if found.is_none() {
+                // The browser may have logged in at another host just now.
+                replica.catch_up().await?;
+            }
+        }
+        found.map_or_else(find, |caller| Ok(Some(caller)))?.ok_or(Error::Unauthenticated)
     }
 
     /// Returns every valid session, newest first, with the caller that it authenticates.
@@ -296,17 +374,15 @@ impl Access {
     /// # Errors
     /// [`Error::UnknownSession`]; any error of `registry.db`.
     pub(crate) fn end_session(&self, by: &Caller, id: &SessionId) -> Result<(), Error> {
-        let ended = self.0.database.write(|transaction| {
-            let ended = session::remove(transaction, id)?;
-            if ended {
-                let before = AuditedState { session_id: Some(id.clone()), ..Default::default() };
-                let change = Change { before: Some(before), ..Change::ok(None) };
-                self.note(transaction, Action::SessionEnd, by.token_id.as_ref(), change)?;
-            }
-            Ok(ended)
-        })?;
+        let now = self.now();
+        let found = self.0.database.read(|connection| session::find(connection, id, now))?;
+        found.ok_or_else(|| Error::UnknownSession(id.clone()))?;
+        let ended = AccessChange::EndSession(id.clone());
+        let before = AuditedState { session_id: Some(id.clone()), ..Default::default() };
+        let audited = Change { before: Some(before), ..Change::ok(None) };
+        self.commit(Some(&ended), Action::SessionEnd, by.token_id.as_ref(), audited)?;
         self.recheck_streams();
-        if ended { Ok(()) } else { Err(Error::UnknownSession(id.clone())) }
+        Ok(())
     }
 
     /// Ends a session. Does nothing if the session has already ended.
@@ -316,29 +392,35 @@ impl Access {
     pub fn logout(&self, secret: &str) -> Result<(), Error> {
         let Some(id) = id_in::<SessionId>(SecretKind::Session, secret) else { return Ok(()) };
         let digest = SecretDigest::of(secret);
-        self.0.database.write(|transaction| {
-            let found = session::find(transaction, &id, self.now())?;
-            let Some(session) = found.filter(|session| session.digest.matches(&digest)) else {
-                return Ok(());
-            };
-            session::remove(transaction, &id)?;
-            self.note(transaction, Action::Logout, session.token_id.as_ref(), Change::ok(None))
-        })?;
+        let now = self.now();
+        let found = self.0.database.read(|connection| session::find(connection, &id, now))?;
+        let Some(session) = found.filter(|session| session.digest.matches(&digest)) else {
+            return Ok(());
+        };
+        let ended = AccessChange::EndSession(id);
+        self.commit(Some(&ended), Action::Logout, session.token_id.as_ref(), Change::ok(None))?;
         self.recheck_streams();
         Ok(())
     }
 
-    /// Returns when the caller's token or session is no longer valid. For streams, which outlive the
-    /// authenticated request.
-    pub(crate) async fn ended(&self, caller: Caller) {
+    /// Returns when the caller's token or session is no longer valid, or when that cannot be found out.
+    /// For streams, which outlive the authenticated request.
+    pub(crate) async fn ended(&self, caller: Caller) -> Error {
         let mut looks = self.0.ended.subscribe();
+        // Expiry sends no notification. Nor does a fleet that this host is cut off from.
+        let pause = if self.0.replica.is_some() { FOLLOWED } else { LOOKED };
         while self.is_good(&caller).unwrap_or(true) {
-            // The timeout catches expiry, which sends no notification.
-            let look = tokio::time::timeout(std::time::Duration::from_secs(5), looks.changed());
+            if let Some(replica) = &self.0.replica
+                && let Err(error) = replica.fresh().await
+            {
+                return error;
+            }
+            let look = tokio::time::timeout(pause, looks.changed());
             if matches!(look.await, Ok(Err(_))) {
-                return;
+                break;
             }
         }
+        Error::Unauthenticated
     }
 
     /// Makes streams check whether their token is still valid.
@@ -379,16 +461,20 @@ impl Access {
         Ok(SecretLookup::Valid(token.caller(), expires_at))
     }
 
-    /// Looks up a secret unless too many wrong ones came from this address.
-    fn attempt(
+    /// Refuses a secret if too many wrong ones came from this address.
+    fn check_attempts(&self, peer: IpAddr, secret: &str) -> Result<(), Error> {
+        self.attempts().check(peer, &SecretDigest::of(secret), self.now())
+    }
+
+    /// Counts the attempt with a secret, and returns its caller.
+    fn attempted(
         &self,
         peer: IpAddr,
         secret: &str,
-        find: impl FnOnce() -> Result<SecretLookup, Error>,
+        found: SecretLookup,
     ) -> Result<(Caller, Option<Timestamp>), Error> {
         let digest = SecretDigest::of(secret);
-        self.attempts().check(peer, &digest, self.now())?;
-        match find()? {
+        match found {
             SecretLookup::Valid(caller, expires_at) => {
                 self.attempts().succeeded(peer, &digest);
                 Ok((caller, expires_at))
@@ -402,14 +488,15 @@ impl Access {
         }
     }
 
-    fn note(
+    /// Makes a change and records it in the audit. One that changes nothing is not recorded.
+    fn commit(
         &self,
-        transaction: &Transaction<'_>,
+        change: Option<&AccessChange>,
         action: Action,
         token_id: Option<&TokenId>,
-        change: Change,
-    ) -> Result<(), RegistryError> {
-        let Change { outcome, before, after } = change;
+        audited: Change,
+    ) -> Result<(), Error> {
+        let Change { outcome, before, after } = audited;
         let record = AuditRecord {
             at: self.now(),
             token_id: token_id.cloned(),
@@ -420,7 +507,17 @@ impl Access {
             before,
             after,
         };
-        audit::add(transaction, &record)
+        if let Some(replica) = &self.0.replica {
+            return replica.commit(change, &record);
+        }
+        self.0.database.write(|transaction| {
+            let made = change.map_or(Ok(true), |change| change.apply(transaction))?;
+            if made {
+                audit::add(transaction, &record)?;
+            }
+            Ok(())
+        })?;
+        Ok(())
     }
 
     fn now(&self) -> Timestamp {

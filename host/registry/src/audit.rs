@@ -49,25 +49,59 @@ const PAGE: usize = 100;
 /// Rows read for one page: about 20 ms, for which the callers' authentication waits.
 const LOOKED_AT: usize = 10_000;
 
+/// A row that is to be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AuditRow<'a> {
+    /// Its number; the next one if it is none.
+    pub(crate) seq: Option<u64>,
+    pub(crate) at: Timestamp,
+    pub(crate) token_id: Option<&'a TokenId>,
+    pub(crate) action: &'a str,
+    pub(crate) runtime_id: Option<&'a RuntimeId>,
+    pub(crate) worker_id: Option<WorkerId>,
+    pub(crate) outcome: &'a str,
+    pub(crate) before: Option<&'a AuditedState>,
+    pub(crate) after: Option<&'a AuditedState>,
+}
+
+impl<'a> From<&'a AuditRecord> for AuditRow<'a> {
+    fn from(record: &'a AuditRecord) -> Self {
+        Self {
+            seq: None,
+            at: record.at,
+            token_id: record.token_id.as_ref(),
+            action: record.action.as_str(),
+            runtime_id: record.runtime_id.as_ref(),
+            worker_id: record.worker_id,
+            outcome: record.outcome,
+            before: record.before.as_ref(),
+            after: record.after.as_ref(),
+        }
+    }
+}
+
 /// Adds a row within the caller's transaction, if there is one.
-pub(crate) fn add(connection: &Connection, record: &AuditRecord) -> Result<(), RegistryError> {
+pub(crate) fn add<'a>(
+    connection: &Connection,
+    row: impl Into<AuditRow<'a>>,
+) -> Result<(), RegistryError> {
+    let row = row.into();
     const ADD: &str = "INSERT INTO audit
-         (at, token_id, action, runtime_id, worker_id, outcome, before, after)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let json = |state: &Option<AuditedState>| {
-        state
-            .as_ref()
-            .map(|state| serde_json::to_string(state).expect("protocol types always serialize"))
+         (seq, at, token_id, action, runtime_id, worker_id, outcome, before, after)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let json = |state: Option<&AuditedState>| {
+        state.map(|state| serde_json::to_string(state).expect("protocol types always serialize"))
     };
     connection.prepare_cached(ADD)?.execute(params![
-        record.at.as_millis().cast_signed(),
-        record.token_id.as_ref().map(TokenId::as_str),
-        record.action.as_str(),
-        record.runtime_id.as_ref().map(RuntimeId::as_str),
-        record.worker_id.map(|id| id.to_string()),
-        record.outcome,
-        json(&record.before),
-        json(&record.after),
+        row.seq.map(u64::cast_signed),
+        row.at.as_millis().cast_signed(),
+        row.token_id.map(TokenId::as_str),
+        row.action,
+        row.runtime_id.map(RuntimeId::as_str),
+        row.worker_id.map(|id| id.to_string()),
+        row.outcome,
+        json(row.before),
+        json(row.after),
     ])?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `registry.db`: its tables, and the connections of this process.
+//! `registry.db` and the files of fleets: their tables, and the connections of this process.
 //!
 //! | table | contents |
 //! | --- | --- |
@@ -7,7 +7,9 @@
 //! | `audit` | changes and their callers; append-only |
 //! | `remote` | addresses and credentials' files of remotes |
 //! | `route` | hosts and paths of sites, with the workers that answer |
+//! | `replica` | the shared log that a file of a fleet follows, and its place there |
 //!
+//! A file of a fleet has the fleet's tokens, sessions and audit, and `registry.db` the rest.
 //! `PRAGMA user_version` is the format version. Other processes use the file at the same time, so
 //! every request reads it anew.
 
@@ -22,8 +24,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use crate::RegistryError;
 
-/// File name in the root of the store.
-const FILE: &str = "registry.db";
+/// The file of this host, in the root of the store.
+pub(crate) const OWN: &str = "registry.db";
 
 /// Maximum time to wait for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
@@ -32,7 +34,7 @@ const BUSY: Duration = Duration::from_secs(5);
 const FORMAT: i64 = MIGRATIONS.len() as i64;
 
 /// Migrations: number `n` leads from format `n` to `n + 1`. Format 0 is an empty file.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE token (
         id TEXT PRIMARY KEY,
@@ -97,11 +99,18 @@ const MIGRATIONS: [&str; 3] = [
         PRIMARY KEY (site, prefix)
     ) WITHOUT ROWID;
 ",
+    "
+    CREATE TABLE replica (
+        log TEXT PRIMARY KEY,
+        applied INTEGER NOT NULL
+    ) WITHOUT ROWID;
+",
 ];
 
 /// The file, and this process's connections to it.
 pub(crate) struct RegistryDatabase {
     dir: Dir,
+    file: String,
     writing: Mutex<Connection>,
     reading: Mutex<Connection>,
 }
@@ -114,30 +123,31 @@ impl fmt::Debug for RegistryDatabase {
 }
 
 impl RegistryDatabase {
-    /// Opens the file; creates it if there is none.
-    pub(crate) fn open(dir: Dir) -> Result<Self, RegistryError> {
+    /// Opens a file in the root of the store; creates it if there is none.
+    pub(crate) fn open(dir: Dir, file: &str) -> Result<Self, RegistryError> {
         // SQLite would create it world-readable; its other files inherit the mode of this one.
         let mut options = OpenOptions::new();
         options.write(true).create(true).mode(0o600);
-        dir.open_with(FILE, &options).map_err(|error| match error.kind() {
+        dir.open_with(file, &options).map_err(|error| match error.kind() {
             std::io::ErrorKind::StorageFull => RegistryError::Full,
             _ => RegistryError::Io,
         })?;
-        let mut writing = connect(&dir)?;
+        let mut writing = connect(&dir, file)?;
         write_ahead(&writing)?;
         migrate(&mut writing)?;
-        let reading = reader(&dir)?;
-        Ok(Self { dir, writing: Mutex::new(writing), reading: Mutex::new(reading) })
+        let reading = reader(&dir, file)?;
+        let file = file.to_owned();
+        Ok(Self { dir, file, writing: Mutex::new(writing), reading: Mutex::new(reading) })
     }
 
     /// Opens a new connection that can write.
     pub(crate) fn writer(&self) -> Result<Connection, RegistryError> {
-        Ok(connect(&self.dir)?)
+        Ok(connect(&self.dir, &self.file)?)
     }
 
     /// Opens a new read-only connection.
     pub(crate) fn reader(&self) -> Result<Connection, RegistryError> {
-        Ok(reader(&self.dir)?)
+        Ok(reader(&self.dir, &self.file)?)
     }
 
     /// Reads through the shared connection.
@@ -166,11 +176,11 @@ fn hold(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn connect(dir: &Dir) -> rusqlite::Result<Connection> {
+fn connect(dir: &Dir, file: &str) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let connection = Connection::open_with_flags(path(dir), flags)?;
+    let connection = Connection::open_with_flags(path(dir, file), flags)?;
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "trusted_schema", false)?;
@@ -180,21 +190,21 @@ fn connect(dir: &Dir) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn reader(dir: &Dir) -> rusqlite::Result<Connection> {
-    let connection = connect(dir)?;
+fn reader(dir: &Dir, file: &str) -> rusqlite::Result<Connection> {
+    let connection = connect(dir, file)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 
 /// SQLite opens files by name only, so it gets the current path of our directory handle.
-fn path(dir: &Dir) -> PathBuf {
+fn path(dir: &Dir, file: &str) -> PathBuf {
     let link = format!("/proc/self/fd/{}", dir.as_raw_fd());
     let target = rustix::fs::readlink(&link, Vec::new()).ok().and_then(|target| {
         let target: std::ffi::OsString =
             std::os::unix::ffi::OsStringExt::from_vec(target.into_bytes());
         Some(PathBuf::from(target)).filter(|target| target.is_absolute())
     });
-    target.unwrap_or_else(|| PathBuf::from(link)).join(FILE)
+    target.unwrap_or_else(|| PathBuf::from(link)).join(file)
 }
 
 /// Switching to WAL needs an exclusive lock, and SQLite's busy timeout does not cover that.
@@ -257,7 +267,9 @@ mod tests {
         let dir = Arc::new(dir());
         let open = |_| {
             let dir = Arc::clone(&dir);
-            std::thread::spawn(move || RegistryDatabase::open(dir.try_clone().unwrap()).unwrap())
+            std::thread::spawn(move || {
+                RegistryDatabase::open(dir.try_clone().unwrap(), OWN).unwrap()
+            })
         };
         let threads: Vec<_> = (0..8).map(open).collect();
         for thread in threads {
@@ -268,9 +280,9 @@ mod tests {
     #[test]
     fn only_the_owner_can_read_the_file() {
         let dir = dir();
-        let database = RegistryDatabase::open(dir.try_clone().unwrap()).unwrap();
+        let database = RegistryDatabase::open(dir.try_clone().unwrap(), OWN).unwrap();
         database.write(|t| Ok(t.execute_batch("PRAGMA user_version = 3")?)).unwrap();
-        for name in [FILE, "registry.db-wal", "registry.db-shm"] {
+        for name in [OWN, "registry.db-wal", "registry.db-shm"] {
             let file = dir.open(name).unwrap().into_std();
             assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600, "{name}");
         }
@@ -279,10 +291,10 @@ mod tests {
     #[test]
     fn a_later_format_is_left_untouched() {
         let dir = dir();
-        let database = RegistryDatabase::open(dir.try_clone().unwrap()).unwrap();
+        let database = RegistryDatabase::open(dir.try_clone().unwrap(), OWN).unwrap();
         let later = |t: &Transaction<'_>| Ok(t.pragma_update(None, "user_version", 7)?);
         database.write(later).unwrap();
-        let refused = RegistryDatabase::open(dir.try_clone().unwrap()).unwrap_err();
+        let refused = RegistryDatabase::open(dir.try_clone().unwrap(), OWN).unwrap_err();
         assert_eq!(refused, RegistryError::NewerFormat { found: 7 });
         assert_eq!(version(&database), 7);
     }
@@ -290,8 +302,8 @@ mod tests {
     #[test]
     fn a_foreign_file_is_refused() {
         let dir = dir();
-        dir.write(FILE, vec![7; 4096]).unwrap();
-        let refused = RegistryDatabase::open(dir.try_clone().unwrap()).unwrap_err();
+        dir.write(OWN, vec![7; 4096]).unwrap();
+        let refused = RegistryDatabase::open(dir.try_clone().unwrap(), OWN).unwrap_err();
         assert_eq!(refused, RegistryError::Damaged);
     }
 }

@@ -37,6 +37,15 @@ pub enum RegistryError {
     /// The text is no token of ours.
     #[error("this is no token of Skep; `skep fleet init` and `skep token create` make them")]
     MalformedToken,
+    /// The log of the fleet has an entry that this version does not know.
+    #[error("the fleet's log was written by a later version of Skep; upgrade this host")]
+    NewerEntry,
+    /// The file follows another log.
+    #[error(
+        "the fleet's log is not the one that this host has followed; if its servers were set up anew, \
+         move the file fleet-*.db of this store away"
+    )]
+    OtherLog,
     /// No such remote.
     #[error("unknown remote {0}; remotes of the configuration file are removed there")]
     UnknownRemote(RuntimeId),

@@ -282,7 +282,7 @@ pub(crate) fn while_valid<T: Send + 'static>(
         let (mut items, mut ended) = open?;
         tokio::select! {
             biased;
-            () = &mut ended => Some((Err(Error::Unauthenticated), None)),
+            error = &mut ended => Some((Err(error), None)),
             item = items.next() => item.map(|item| (item, Some((items, ended)))),
         }
     })

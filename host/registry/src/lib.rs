@@ -6,7 +6,8 @@
 //! changes.
 //!
 //! Its data is in `registry.db` in the root of a store: digests of tokens and sessions, the audit, the
-//! remotes, and routes to HTTP workers.
+//! remotes, and routes to HTTP workers. The hosts of a fleet share the first three: each has a copy of
+//! them in a file of its own, which follows their log.
 //! It stores nothing about workers. The store's lock does not cover this file: `skep token` and
 //! `skep remote` use it through [`Registrar`] while a host runs.
 //!
@@ -34,8 +35,10 @@ mod policy;
 mod registrar;
 mod registry;
 mod remotes;
+mod replica;
 mod route_control;
 mod secret;
+mod shared_log;
 mod sites;
 mod watch;
 mod watcher;
@@ -52,7 +55,8 @@ pub use error::RegistryError;
 pub use local::{LocalRun, RunRecord};
 pub use policy::{Ceilings, Policy, RolePolicy};
 pub use registrar::Registrar;
-pub use registry::{Registry, RegistryParts};
+pub use registry::{Registry, RegistryParts, SharedAccess, follows_fleet};
 pub use remotes::{RemoteSpec, Remotes};
 pub use secret::Secret;
+pub use shared_log::{LogItem, LogItems, SharedLog};
 pub use sites::{SiteRoute, SiteSpec};

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cap_std::fs::Dir;
 use skep_protocol::Timestamp;
 
-use crate::database::RegistryDatabase;
+use crate::database::{OWN, RegistryDatabase};
 use crate::{Access, RegistryError, Remotes};
 
 /// The data that `skep token` and `skep remote` change. A running host notices changes.
@@ -29,7 +29,7 @@ impl Registrar {
 
     /// Opens it with a given clock.
     pub(crate) fn open_at(dir: Dir, now: fn() -> Timestamp) -> Result<Self, RegistryError> {
-        let database = Arc::new(RegistryDatabase::open(dir)?);
+        let database = Arc::new(RegistryDatabase::open(dir, OWN)?);
         let access = Access::new(Arc::clone(&database), now);
         let remotes = Remotes::new(Arc::clone(&database), now);
         Ok(Self { database, access, remotes })

@@ -14,6 +14,7 @@ use crate::audit::{self, AuditLog};
 use crate::changes::{self, FleetStart};
 use crate::conflate::conflated;
 use crate::cursor::{StreamPosition, audit_from_text, audit_to_text};
+use crate::database::RegistryDatabase;
 use crate::fleet::{Fleet, Member, Residents};
 use crate::guarded_handle::{Gate, GuardedHandle, HandleTarget, while_valid};
 use crate::list;
@@ -24,7 +25,7 @@ use crate::watcher::Watcher;
 use crate::worker_list;
 use crate::{
     Access, Audit, AuditRecord, Caller, Ceilings, Connect, Discovery, EmbeddedRuntime, Policy,
-    Registrar, RegistryError, RemoteSpec, Remotes, RolePolicy,
+    Registrar, RegistryError, RemoteSpec, Remotes, RolePolicy, SharedLog,
 };
 
 /// The parts of a registry.
@@ -53,6 +54,32 @@ pub struct RegistryParts {
     pub policy: Option<Arc<dyn Policy>>,
     /// Audit; `registry.db` if absent.
     pub audit: Option<Arc<dyn Audit>>,
+    /// The fleet with which the host shares tokens, sessions and the audit, if it belongs to one.
+    pub shared: Option<SharedAccess>,
+}
+
+/// What the hosts of a fleet share.
+pub struct SharedAccess {
+    /// Name of the fleet, of letters, digits and `-`. This host's copy is in `fleet-NAME.db` in the root of
+    /// the store.
+    pub fleet: String,
+    /// The log.
+    pub log: Arc<dyn SharedLog>,
+}
+
+/// Returns true if the store in this directory has the file of a fleet.
+///
+/// # Errors
+/// If the directory cannot be listed.
+pub fn follows_fleet(dir: &Dir) -> std::io::Result<bool> {
+    for entry in dir.entries()? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("fleet-") && name.ends_with(".db") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The runtimes of one workspace, restricted to what each caller may do.
@@ -61,9 +88,11 @@ pub struct Registry(Arc<RegistryState>);
 
 struct RegistryState {
     registrar: Registrar,
+    access: Access,
     fleet: Arc<Fleet>,
     gate: Gate,
-    log: Arc<AuditLog>,
+    /// The audit in `registry.db`, unless the fleet has it.
+    log: Option<Arc<AuditLog>>,
     sites: Arc<Sites>,
     watcher: Watcher,
     deadline: Duration,
@@ -84,18 +113,30 @@ impl Registry {
     /// If `registry.db` cannot be opened.
     pub fn open(parts: RegistryParts) -> Result<Self, RegistryError> {
         let (now, deadline) = (parts.now, parts.deadline);
+        let shared_dir = parts.dir.try_clone().map_err(|_| RegistryError::Io)?;
         let registrar = Registrar::open_at(parts.dir, now)?;
-        let log = Arc::new(AuditLog::open(&registrar.database)?);
+        let access = match parts.shared {
+            None => registrar.access().clone(),
+            Some(SharedAccess { fleet, log }) => {
+                let file = RegistryDatabase::open(shared_dir, &format!("fleet-{fleet}.db"))?;
+                Access::shared(Arc::new(file), log, now)?
+            }
+        };
+        let (audit, log) = match access.shared_audit() {
+            Some(shared) => (shared, None),
+            None => {
+                let log = Arc::new(AuditLog::open(&registrar.database)?);
+                let audit: Arc<dyn Audit> = Arc::clone(&log) as _;
+                (audit, Some(log))
+            }
+        };
         let gate = Gate {
             policy: parts.policy.unwrap_or_else(|| {
                 let ceilings = parts.ceilings;
                 Arc::new(RolePolicy { ceilings })
             }),
-            audit: parts.audit.unwrap_or_else(|| {
-                let log: Arc<AuditLog> = Arc::clone(&log);
-                log
-            }),
-            access: registrar.access().clone(),
+            audit: parts.audit.unwrap_or(audit),
+            access: access.clone(),
             now,
         };
         let local = parts.local.map(|dir| {
@@ -109,13 +150,13 @@ impl Registry {
         Fleet::follow_discovery(&fleet);
         let sites = Arc::new(Sites::open(Arc::clone(&registrar.database), parts.sites)?);
         let watcher = Watcher::start(&registrar, Arc::clone(&fleet), Arc::clone(&sites))?;
-        let state = RegistryState { registrar, fleet, gate, log, sites, watcher, deadline };
+        let state = RegistryState { registrar, access, fleet, gate, log, sites, watcher, deadline };
         Ok(Self(Arc::new(state)))
     }
 
     /// Returns tokens, sessions and login codes.
     pub fn access(&self) -> &Access {
-        self.0.registrar.access()
+        &self.0.access
     }
 
     /// Returns the remotes of `registry.db`.
@@ -303,7 +344,7 @@ impl Registry {
             seen && query.has(entry)
         };
         let read = |connection: &_| audit::page(connection, before, has);
-        let (items, next) = self.0.registrar.database.read(read)?;
+        let (items, next) = self.0.access.database().read(read)?;
         Ok(Page { items, next_cursor: next.map(audit_to_text) })
     }
 
@@ -328,7 +369,9 @@ impl Registry {
         self.0.fleet.close();
         let close = tokio::task::spawn_blocking(move || {
             inner.watcher.close();
-            inner.log.close();
+            if let Some(log) = &inner.log {
+                log.close();
+            }
         });
         if close.await.is_err() {
             tracing::error!("closing the registry panicked");

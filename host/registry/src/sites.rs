@@ -186,6 +186,7 @@ mod tests {
     use skep_protocol::WorkerId;
 
     use super::*;
+    use crate::database::OWN;
 
     fn name(text: &str) -> SiteName {
         text.parse().unwrap()
@@ -210,7 +211,7 @@ mod tests {
     #[test]
     fn settings_decide_the_effect_of_a_stored_route() {
         let dir = cap_tempfile::tempdir(cap_std::ambient_authority()).unwrap();
-        let database = Arc::new(RegistryDatabase::open(dir.try_clone().unwrap()).unwrap());
+        let database = Arc::new(RegistryDatabase::open(dir.try_clone().unwrap(), OWN).unwrap());
         let open = |specs: Vec<SiteSpec>| Sites::open(Arc::clone(&database), specs).unwrap();
         let sites = open(vec![site("main", true, &["/fixed"])]);
         let main = sites.site(None).unwrap();
@@ -247,7 +248,7 @@ mod tests {
     #[test]
     fn a_host_has_a_bounded_number_of_routes() {
         let dir = cap_tempfile::tempdir(cap_std::ambient_authority()).unwrap();
-        let database = Arc::new(RegistryDatabase::open(dir.try_clone().unwrap()).unwrap());
+        let database = Arc::new(RegistryDatabase::open(dir.try_clone().unwrap(), OWN).unwrap());
         let sites = Sites::open(Arc::clone(&database), vec![site("main", false, &[])]).unwrap();
         let main = sites.site(None).unwrap();
         let many = |transaction: &rusqlite::Transaction<'_>| {

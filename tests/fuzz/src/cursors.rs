@@ -47,6 +47,7 @@ fn open() -> Open {
             ceilings: None,
             policy: None,
             audit: None,
+            shared: None,
         })
     });
     Open { runtime, registry: opened.expect("a registry opens"), _folder: folder }

@@ -25,7 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("skep-steps", &["skep-protocol", "skep-scope", "skep-ci", "skep-sandbox"]),
     ("skep-registry", &["skep-protocol", "skep-client"]),
     ("skep-api", &["skep-protocol", "skep-registry"]),
-    ("skep-fleet", &["skep-protocol"]),
+    ("skep-fleet", &["skep-protocol", "skep-registry"]),
     ("skep-guest", &["skep-guest-macros"]),
     ("skep-guest-macros", &[]),
 ];

@@ -156,7 +156,7 @@ async fn download(
                 PageToWrite::Read(page) => page,
                 PageToWrite::After(after) => {
                     // A download may take long; a revoked token ends it.
-                    credential.check(&app.registry)?;
+                    credential.check(&app.registry).await?;
                     let place = EntryPlace::After(after);
                     runtime.transcript(worker, ListEntries { place, ..query }).await?
                 }

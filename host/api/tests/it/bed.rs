@@ -120,6 +120,7 @@ impl Bed {
             ceilings: None,
             policy: None,
             audit: None,
+            shared: None,
         })
         .unwrap();
         let admin = token(&registry, Role::Admin, None);

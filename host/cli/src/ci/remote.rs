@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ use skep_protocol::{
     BlobDigest, BlobHash, ByteStream, CiRunId, Error, Overview, Role, RuntimeView, StepKey, Steps,
 };
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::connect::HostConnection;
 use crate::failure::Failed;
@@ -31,6 +33,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Time that the runtime holds a question for news of a step.
 const WAIT: Duration = Duration::from_secs(20);
+
+/// Time that the runtime has to end a step of a run that was stopped.
+const LAST_CALL: Duration = Duration::from_secs(5);
 
 /// Number of times that a step is begun again because the runtime forgot it.
 const MOST_STARTS: u32 = 10;
@@ -54,9 +59,7 @@ pub(super) struct RemoteRunner {
     known: Mutex<HashSet<BlobDigest>>,
     /// Held while blobs are uploaded, so that steps with the same inputs upload them once.
     uploading: tokio::sync::Mutex<()>,
-    /// Steps that have not ended.
-    open: Mutex<HashSet<StepKey>>,
-    cancelled: AtomicBool,
+    cancelled: watch::Sender<bool>,
 }
 
 /// The reason that a step has no result.
@@ -108,7 +111,7 @@ impl ReachedRuntime {
         salt: &str,
         policy: CachePolicy,
     ) -> RemoteRunner {
-        let (known, uploading, open, cancelled) = Default::default();
+        let (known, uploading, cancelled) = Default::default();
         RemoteRunner {
             client: self.client.clone(),
             runtime: self.view.clone(),
@@ -119,7 +122,6 @@ impl ReachedRuntime {
             threads: self.threads.handle().clone(),
             known,
             uploading,
-            open,
             cancelled,
         }
     }
@@ -128,15 +130,18 @@ impl ReachedRuntime {
 impl RemoteRunner {
     /// Ends the steps of the run.
     pub(super) fn cancel(&self) {
-        self.cancelled.store(true, Ordering::SeqCst);
-        let open: Vec<_> = lock(&self.open).iter().cloned().collect();
-        for key in open {
-            let client = self.client.clone();
-            self.threads.spawn(async move {
-                if let Err(error) = client.cancel_step(key).await {
-                    tracing::debug!(%error, "cannot end a step");
-                }
-            });
+        self.cancelled.send_replace(true);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        *self.cancelled.borrow()
+    }
+
+    /// Ends a step at the runtime, which would go on with it otherwise.
+    async fn end(&self, key: StepKey) {
+        let ended = timeout(LAST_CALL, self.client.cancel_step(key)).await;
+        if !matches!(ended, Ok(Ok(()) | Err(Error::UnknownStep))) {
+            tracing::warn!("the runtime does not answer; it may go on with a step");
         }
     }
 
@@ -162,12 +167,7 @@ impl RemoteRunner {
                 view => view?,
             };
             let key = view.key.clone();
-            lock(&self.open).insert(key.clone());
-            if self.cancelled.load(Ordering::SeqCst) {
-                // It began while the run was stopped.
-                self.cancel();
-            }
-            let done = async {
+            let mut done = pin!(async {
                 let result = self.follow(job, view).await?;
                 match self.download(&result).await {
                     Err(Lost::Runtime(Error::UnknownBlob(_) | Error::RuntimeUnavailable)) => {
@@ -175,9 +175,16 @@ impl RemoteRunner {
                     }
                     downloaded => downloaded.map(|()| result),
                 }
+            });
+            let mut cancelled = self.cancelled.subscribe();
+            let done = tokio::select! {
+                done = &mut done => done,
+                _ = cancelled.wait_for(|cancelled| *cancelled) => {
+                    self.end(key).await;
+                    // What it printed until then is copied.
+                    timeout(LAST_CALL, done).await.unwrap_or(Err(Lost::Cancelled))
+                }
             };
-            let done = done.await;
-            lock(&self.open).remove(&key);
             match done {
                 // It was restarted, so the step begins again, and its log too.
                 Err(Lost::Runtime(error @ Error::UnknownStep)) => {
@@ -218,7 +225,7 @@ impl RemoteRunner {
     ) -> Result<T, Lost> {
         let until = Instant::now() + GIVE_UP;
         loop {
-            if self.cancelled.load(Ordering::SeqCst) {
+            if self.is_cancelled() {
                 return Err(Lost::Cancelled);
             }
             let pause = match call().await {
@@ -258,7 +265,7 @@ impl RemoteRunner {
         loop {
             let content = content(self.store.open_blob(&blob)?.into_std());
             match self.client.put_blob(hash, content).await {
-                _ if self.cancelled.load(Ordering::SeqCst) => return Err(Lost::Cancelled),
+                _ if self.is_cancelled() => return Err(Lost::Cancelled),
                 Err(Error::RuntimeUnavailable) if Instant::now() < until => {
                     tokio::time::sleep(PAUSE).await;
                 }

@@ -123,7 +123,7 @@ struct MemberRights {
     answers: bool,
 }
 
-/// A host opens streams to runtimes, and reads what they say of themselves.
+/// A host opens streams to runtimes, reads what they say of themselves, and shares a log with others.
 fn api_rights(key: &str) -> MemberRights {
     let publish = [
         "rt.*.*.dial",
@@ -136,6 +136,14 @@ fn api_rights(key: &str) -> MemberRights {
         "$JS.API.CONSUMER.INFO.KV_RT.>",
         "$JS.API.CONSUMER.DELETE.KV_RT.>",
         "$JS.FC.>",
+        "hosts.entry",
+        "hosts.mark",
+        "$JS.API.STREAM.INFO.HOSTS",
+        "$JS.API.STREAM.CREATE.HOSTS",
+        "$JS.API.CONSUMER.CREATE.HOSTS",
+        "$JS.API.CONSUMER.CREATE.HOSTS.>",
+        "$JS.API.CONSUMER.INFO.HOSTS.>",
+        "$JS.API.CONSUMER.DELETE.HOSTS.>",
     ];
     MemberRights {
         publish: publish.map(str::to_owned).to_vec(),

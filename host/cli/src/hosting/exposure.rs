@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use skep_api::Surface;
-use skep_protocol::{CreateToken, Role, TokenView};
+use skep_protocol::{CreateToken, Error, Role, TokenView};
 use skep_registry::{Registry, Secret};
 
 use crate::failure::Failed;
@@ -22,12 +22,18 @@ impl FirstCredentials {
     /// Creates the credentials that `surface` needs.
     ///
     /// Refuses an address that other machines can reach while no token exists.
-    pub(super) fn create(
+    pub(super) async fn create(
         registry: &Registry,
         surface: Surface,
         address: Option<SocketAddr>,
     ) -> Result<Self, Failed> {
         let access = registry.access();
+        if let Err(error) = access.catch_up().await {
+            // What this host knows may be old: another may have the first token.
+            tracing::debug!(%error, "the fleet's tokens are not known yet");
+            terminal::say("warning", "the fleet does not answer, so no token is accepted yet");
+            return Ok(Self { token: None, login: Some(access.login_code()?) });
+        }
         let is_first = !access.has_tokens()?;
         if let Some(address) = address {
             check(address, is_first)?;
@@ -36,12 +42,17 @@ impl FirstCredentials {
             return Ok(Self { token: None, login: None });
         }
         let token = match is_first {
-            true => Some(access.create_token(CreateToken {
-                role: Role::Admin,
-                name: Some("first start".parse().expect("that is a token's name")),
-                runtimes: None,
-                expires_at: None,
-            })?),
+            true => {
+                let new = CreateToken {
+                    role: Role::Admin,
+                    name: Some("first start".parse().expect("that is a token's name")),
+                    runtimes: None,
+                    expires_at: None,
+                };
+                let access = access.clone();
+                let created = tokio::task::spawn_blocking(move || access.create_token(new)).await;
+                Some(created.unwrap_or(Err(Error::Internal))?)
+            }
             false => None,
         };
         Ok(Self { token, login: Some(access.login_code()?) })

@@ -117,15 +117,18 @@ impl ServingHost {
             display_name: display_name.parse().map_err(|error| Failed::here(format!("{error}")))?,
         };
         let specs = SiteSetting::specs(&settings.sites, &runtime_id).map_err(Failed::here)?;
-        let discovery: Option<Arc<dyn Discovery>> = match (reach.fleet, surface) {
+        let (discovery, shared) = match (reach.fleet, surface) {
             (Some(path), Surface::Browser) => {
-                Some(Arc::new(FleetRuntimes::start(path, ApiFile::read(path)?).await?))
+                let fleet = FleetRuntimes::start(path, ApiFile::read(path)?).await?;
+                let shared = fleet.shared_access();
+                let discovery: Arc<dyn Discovery> = Arc::new(fleet);
+                (Some(discovery), Some(shared))
             }
-            _ => None,
+            _ => (None, None),
         };
-        let found = FoundElsewhere { sites: specs.clone(), discovery };
+        let found = FoundElsewhere { sites: specs.clone(), discovery, shared };
         let registry = parts::registry(&dir, embedded, &settings, surface, found)?;
-        let credentials = FirstCredentials::create(&registry, surface, address)?;
+        let credentials = FirstCredentials::create(&registry, surface, address).await?;
         let member = match runtime_file {
             None => None,
             Some((_, file)) if file.runtime_id != runtime_id => {
@@ -144,7 +147,8 @@ impl ServingHost {
             None => None,
             Some(address) => {
                 let token = registry.access().process_token(Role::Admin)?.expose().to_owned();
-                Some(RunningHost { url: url(address), token }.announce(&dir)?)
+                let is_in_fleet = reach.fleet.is_some() && surface == Surface::Browser;
+                Some(RunningHost { url: url(address), token, is_in_fleet }.announce(&dir)?)
             }
         };
         let mut sites = Vec::new();
@@ -178,7 +182,8 @@ impl ServingHost {
     pub(crate) fn announce(&self, output: OutputFormat) -> Result<(), Failed> {
         let Err(lost) = self.show(output) else { return Ok(()) };
         if let Some((_, view)) = &self.credentials.token {
-            self.registry.access().revoke(&view.token_id)?;
+            let access = self.registry.access();
+            tokio::task::block_in_place(|| access.revoke(&view.token_id))?;
         }
         Err(Failed::here(lost.to_string()).hint(
             "once its output can be written, run `skep token create --role admin` to get a token",

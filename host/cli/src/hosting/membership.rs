@@ -9,11 +9,11 @@ use std::time::Duration;
 use skep_api::Listener;
 use skep_client::{ByteStream, Client, Dial, Dialing, Token};
 use skep_fleet::{
-    Dialer, FleetConnection, FleetError, FleetListener, FoundRuntimes, NatsStream, RuntimeRecord,
-    StreamFlusher, SubjectPart,
+    Dialer, FleetConnection, FleetError, FleetListener, FoundRuntimes, HostLog, NatsStream,
+    RuntimeRecord, StreamFlusher, SubjectPart,
 };
 use skep_protocol::{HostId, RuntimeHandle, RuntimeId};
-use skep_registry::{ConnectError, DiscoveredRuntime, Discovery, UnusableRuntime};
+use skep_registry::{ConnectError, DiscoveredRuntime, Discovery, SharedAccess, UnusableRuntime};
 use skep_runtime::Embedded;
 use tokio::sync::watch;
 
@@ -98,6 +98,7 @@ impl Listener for FleetStreams {
 
 /// The runtimes of a fleet, as a registry sees them.
 pub(super) struct FleetRuntimes {
+    connection: FleetConnection,
     dialer: Dialer,
     file: ApiFile,
     found: watch::Receiver<Arc<Vec<DiscoveredRuntime>>>,
@@ -126,7 +127,13 @@ impl FleetRuntimes {
                 }
             }
         });
-        Ok(Self { dialer, file, found })
+        Ok(Self { connection, dialer, file, found })
+    }
+
+    /// Returns what this host shares with the others of its fleet.
+    pub(super) fn shared_access(&self) -> SharedAccess {
+        let log = HostLog::new(&self.connection, self.file.replicas);
+        SharedAccess { fleet: self.file.fleet.clone(), log: Arc::new(log) }
     }
 }
 

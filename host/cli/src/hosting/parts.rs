@@ -9,7 +9,9 @@ use std::time::Duration;
 use cap_std::fs::Dir;
 use skep_api::Surface;
 use skep_protocol::{HostId, Limits, RuntimeId, ScopeName, SecretName};
-use skep_registry::{Ceilings, Discovery, Network, Registry, RegistryParts, SiteSpec};
+use skep_registry::{
+    Ceilings, Discovery, Network, Registry, RegistryParts, SharedAccess, SiteSpec,
+};
 use skep_runtime::{Embedded, EmbeddedParts, OperatorScope};
 use skep_sandbox::{Incremental, OperatorSecret, Outbound, Sandbox, SandboxParts, Wall};
 use skep_steps::{StepHost, StepHostParts};
@@ -228,6 +230,7 @@ fn step_host(
 pub(super) struct FoundElsewhere {
     pub(super) sites: Vec<SiteSpec>,
     pub(super) discovery: Option<Arc<dyn Discovery>>,
+    pub(super) shared: Option<SharedAccess>,
 }
 
 /// Opens the registry over the runtime of this process. A browser's host also routes to remote
@@ -262,6 +265,7 @@ pub(super) fn registry(
         deadline: REMOTE_DEADLINE,
         policy: None,
         audit: None,
+        shared: elsewhere.shared,
     };
     Registry::open(parts).map_err(|error| {
         Failed::here(format!("cannot use the store {}: {error}", settings.store.display()))

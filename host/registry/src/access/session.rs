@@ -32,7 +32,8 @@ impl SessionRow {
              SELECT id FROM session ORDER BY expires_at
              LIMIT max(0, (SELECT count(*) FROM session) - ?1))";
         connection.execute(ROOM, [most - 1])?;
-        const ADD: &str = "INSERT INTO session (id, digest, token_id, created_at, expires_at)
+        const ADD: &str =
+            "INSERT OR REPLACE INTO session (id, digest, token_id, created_at, expires_at)
              VALUES (?1, ?2, ?3, ?4, ?5)";
         connection.execute(
             ADD,
@@ -105,13 +106,13 @@ fn read(row: &Row<'_>) -> Result<SessionRow, RegistryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::RegistryDatabase;
+    use crate::database::{OWN, RegistryDatabase};
     use crate::secret::{SecretKind, mint};
 
     #[test]
     fn the_session_that_expires_first_makes_room() {
         let dir = cap_tempfile::tempdir(cap_std::ambient_authority()).unwrap();
-        let database = RegistryDatabase::open(dir.try_clone().unwrap()).unwrap();
+        let database = RegistryDatabase::open(dir.try_clone().unwrap(), OWN).unwrap();
         let add = |created_at, expires_at| {
             let minted = mint::<SessionId>(SecretKind::Session).unwrap();
             let row = SessionRow {

@@ -27,14 +27,16 @@ impl TokenRow {
         Caller { token_id: Some(token_id), session_id: None, role, runtimes }
     }
 
-    pub(crate) fn insert(&self, connection: &Connection) -> Result<(), RegistryError> {
+    /// Inserts the row. Returns false if it is there already.
+    pub(crate) fn insert(&self, connection: &Connection) -> Result<bool, RegistryError> {
         let runtimes =
             self.view.runtimes.as_ref().map(|runtimes| {
                 runtimes.iter().map(RuntimeId::as_str).collect::<Vec<_>>().join(" ")
             });
-        let insert =
-            format!("INSERT INTO token ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7)");
-        connection.execute(
+        let insert = format!(
+            "INSERT OR IGNORE INTO token ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7)"
+        );
+        let inserted = connection.execute(
             &insert,
             params![
                 self.view.token_id.as_str(),
@@ -46,7 +48,7 @@ impl TokenRow {
                 self.view.name.as_ref().map(TokenName::as_str),
             ],
         )?;
-        Ok(())
+        Ok(inserted > 0)
     }
 }
 

@@ -36,7 +36,7 @@ async fn a_token_is_valid_until_any_process_revokes_it() {
     assert_eq!(access.tokens(), Ok(vec![view.clone()]));
     assert!(secret.expose().starts_with(&format!("skep_{}_", view.token_id)));
 
-    let caller = access.bearer(peer(1), secret.expose()).unwrap();
+    let caller = access.bearer(peer(1), secret.expose()).await.unwrap();
     let expected = Caller {
         token_id: Some(view.token_id.clone()),
         session_id: None,
@@ -46,14 +46,14 @@ async fn a_token_is_valid_until_any_process_revokes_it() {
     assert_eq!(caller, expected);
     let (session, other) = access.login(peer(1), secret.expose()).unwrap();
     assert!(other.session_id.is_some());
-    assert_eq!(access.session(session.expose()), Ok(other.clone()));
+    assert_eq!(access.session(session.expose()).await, Ok(other.clone()));
     assert_eq!(Caller { session_id: None, ..other }, expected);
 
     // Another process, as far as the file is concerned.
     let revoked = bed.registrar().access().revoke(&view.token_id).unwrap();
     assert!(revoked.revoked_at.is_some());
-    assert_eq!(access.bearer(peer(1), secret.expose()), Err(Error::Unauthenticated));
-    assert_eq!(access.session(session.expose()), Err(Error::Unauthenticated));
+    assert_eq!(access.bearer(peer(1), secret.expose()).await, Err(Error::Unauthenticated));
+    assert_eq!(access.session(session.expose()).await, Err(Error::Unauthenticated));
     assert!(access.login(peer(1), secret.expose()).is_err());
     assert_eq!(access.revoke(&view.token_id).unwrap(), revoked, "revoking twice changes nothing");
     let missing = "0123456789ab".parse().unwrap();
@@ -80,16 +80,16 @@ async fn tokens_and_sessions_expire() {
     assert!(access.login(peer(1), code.expose()).is_ok());
 
     CLOCK.store(1_060_000, Ordering::SeqCst);
-    assert_eq!(access.bearer(peer(1), short.expose()), Err(Error::Unauthenticated));
-    assert_eq!(access.session(short_session.expose()), Err(Error::Unauthenticated));
-    assert!(access.bearer(peer(1), long.expose()).is_ok());
-    assert!(access.session(long_session.expose()).is_ok());
+    assert_eq!(access.bearer(peer(1), short.expose()).await, Err(Error::Unauthenticated));
+    assert_eq!(access.session(short_session.expose()).await, Err(Error::Unauthenticated));
+    assert!(access.bearer(peer(1), long.expose()).await.is_ok());
+    assert!(access.session(long_session.expose()).await.is_ok());
 
     CLOCK.store(1_600_000, Ordering::SeqCst);
     assert!(access.login(peer(1), late.expose()).is_err(), "codes expire after ten minutes");
     CLOCK.store(1_000_000 + 12 * 3_600_000, Ordering::SeqCst);
-    assert_eq!(access.session(long_session.expose()), Err(Error::Unauthenticated));
-    assert!(access.bearer(peer(1), long.expose()).is_ok());
+    assert_eq!(access.session(long_session.expose()).await, Err(Error::Unauthenticated));
+    assert!(access.bearer(peer(1), long.expose()).await.is_ok());
 }
 
 #[tokio::test]
@@ -97,14 +97,14 @@ async fn a_login_code_works_once() {
     let bed = Bed::new(Net::default(), Vec::new());
     let access = bed.registry.access();
     let code = access.login_code().unwrap();
-    assert!(access.bearer(peer(1), code.expose()).is_err(), "a code is not a token");
+    assert!(access.bearer(peer(1), code.expose()).await.is_err(), "a code is not a token");
     let (session, caller) = access.login(peer(1), code.expose()).unwrap();
     assert_eq!(Caller { session_id: None, ..caller.clone() }, Caller::operator());
     assert!(access.login(peer(1), code.expose()).is_err());
-    assert!(access.bearer(peer(1), session.expose()).is_err(), "a session is not a token");
-    assert_eq!(access.session(session.expose()), Ok(caller));
+    assert!(access.bearer(peer(1), session.expose()).await.is_err(), "a session is not a token");
+    assert_eq!(access.session(session.expose()).await, Ok(caller));
     access.logout(session.expose()).unwrap();
-    assert_eq!(access.session(session.expose()), Err(Error::Unauthenticated));
+    assert_eq!(access.session(session.expose()).await, Err(Error::Unauthenticated));
     access.logout(session.expose()).unwrap();
 }
 
@@ -113,13 +113,13 @@ async fn a_process_token_is_only_in_memory() {
     let bed = Bed::new(Net::default(), Vec::new());
     let access = bed.registry.access();
     let secret = access.process_token(Role::Operator).unwrap();
-    let caller = access.bearer(peer(1), secret.expose()).unwrap();
+    let caller = access.bearer(peer(1), secret.expose()).await.unwrap();
     assert_eq!(caller, Caller { role: Role::Operator, ..Caller::operator() });
     assert_eq!(access.tokens(), Ok(Vec::new()));
-    assert!(bed.registrar().access().bearer(peer(1), secret.expose()).is_err());
+    assert!(bed.registrar().access().bearer(peer(1), secret.expose()).await.is_err());
     let mut other = secret.expose().to_owned();
     other.pop();
-    assert!(access.bearer(peer(1), &other).is_err());
+    assert!(access.bearer(peer(1), &other).await.is_err());
     // A session would outlive the process.
     assert_eq!(access.login(peer(1), secret.expose()).unwrap_err(), Error::Unauthenticated);
     assert_eq!(bed.registry.sessions(&Caller::operator()), Ok(Vec::new()));
@@ -131,18 +131,18 @@ async fn guessing_is_throttled_without_locking_out_others() {
     let access = bed.registry.access();
     let (known, _) = access.create_token(admin()).unwrap();
     let (new, _) = access.create_token(admin()).unwrap();
-    access.bearer(peer(1), known.expose()).unwrap();
+    access.bearer(peer(1), known.expose()).await.unwrap();
     let wrong = format!("{}x", &known.expose()[..known.expose().len() - 1]);
     for guess in ["", "x", "skep_", &wrong, "session_0_x", "code_0_x"].iter().cycle().take(10) {
-        assert_eq!(access.bearer(peer(1), guess), Err(Error::Unauthenticated));
+        assert_eq!(access.bearer(peer(1), guess).await, Err(Error::Unauthenticated));
     }
-    let stopped = access.bearer(peer(1), &wrong).unwrap_err();
+    let stopped = access.bearer(peer(1), &wrong).await.unwrap_err();
     let Error::Busy { retry_after } = stopped else { panic!("{stopped:?}") };
     assert!(retry_after > Duration::from_secs(50) && retry_after <= Duration::from_secs(60));
     assert!(matches!(access.login(peer(1), &wrong), Err(Error::Busy { .. })));
-    assert!(matches!(access.bearer(peer(1), new.expose()), Err(Error::Busy { .. })));
-    assert!(access.bearer(peer(1), known.expose()).is_ok());
-    assert!(access.bearer(peer(2), new.expose()).is_ok());
+    assert!(matches!(access.bearer(peer(1), new.expose()).await, Err(Error::Busy { .. })));
+    assert!(access.bearer(peer(1), known.expose()).await.is_ok());
+    assert!(access.bearer(peer(2), new.expose()).await.is_ok());
 }
 
 #[tokio::test]
@@ -201,15 +201,15 @@ async fn a_session_survives_a_restart_of_the_host() {
     // Another process opens the same file, as the next start of the host does.
     let next = bed.registrar();
     for session in [&by_token, &by_link] {
-        let caller = next.access().session(session.expose()).unwrap();
-        assert_eq!(access.session(session.expose()), Ok(caller));
+        let caller = next.access().session(session.expose()).await.unwrap();
+        assert_eq!(access.session(session.expose()).await, Ok(caller));
     }
     let mut wrong = by_link.expose().to_owned();
     wrong.replace_range(wrong.len() - 1.., "~");
-    assert_eq!(next.access().session(&wrong), Err(Error::Unauthenticated));
+    assert_eq!(next.access().session(&wrong).await, Err(Error::Unauthenticated));
     next.access().logout(by_link.expose()).unwrap();
-    assert_eq!(access.session(by_link.expose()), Err(Error::Unauthenticated));
-    assert!(access.session(by_token.expose()).is_ok());
+    assert_eq!(access.session(by_link.expose()).await, Err(Error::Unauthenticated));
+    assert!(access.session(by_token.expose()).await.is_ok());
 }
 
 #[tokio::test]
@@ -304,7 +304,7 @@ async fn an_admin_of_some_runtimes_manages_only_their_tokens() {
     let unknown = Err(Error::UnknownToken(other.clone()));
     assert_eq!(registry.revoke_token(&limited, &other), unknown);
     registry.revoke_token(&limited, &made.view.token_id).unwrap();
-    assert!(bed.registry.access().bearer(peer(1), &made.token).is_err());
+    assert!(bed.registry.access().bearer(peer(1), &made.token).await.is_err());
     for role in [Role::Viewer, Role::Operator] {
         let caller = bed.caller(role, None);
         assert!(matches!(registry.tokens(&caller), Err(Error::Forbidden(_))));

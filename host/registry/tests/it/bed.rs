@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use cap_std::ambient_authority;
 use cap_tempfile::TempDir;
+use futures_util::FutureExt;
 use skep_protocol::{
     AuditEntry, CreateToken, Diagnostic, DiagnosticCode, Error, ListAudit, Page, Role,
     RuntimeHandle, RuntimeId, RuntimeSummary, Status, Timestamp,
@@ -117,6 +118,7 @@ impl Bed {
             ceilings: None,
             policy: None,
             audit: None,
+            shared: None,
         };
         change(&mut parts);
         let registry = Registry::open(parts).unwrap();
@@ -139,7 +141,8 @@ impl Bed {
         let runtimes = runtimes.map(|ids| ids.iter().map(|text| id(text)).collect());
         let new = CreateToken { role, name: None, runtimes, expires_at: None };
         let (secret, _) = self.registry.access().create_token(new).unwrap();
-        self.registry.access().bearer("10.1.1.1".parse().unwrap(), secret.expose()).unwrap()
+        let found = self.registry.access().bearer([10, 1, 1, 1].into(), secret.expose());
+        found.now_or_never().expect("a host without a fleet waits for nothing").unwrap()
     }
 
     /// Returns a runtime's handle for the local operator.

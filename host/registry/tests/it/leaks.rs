@@ -87,9 +87,9 @@ async fn no_endpoint_token_or_path_leaks() {
         said.error(&Error::from(error));
     }
     said.error(&ConnectError);
-    said.error(&access.bearer(peer, &format!("{}x", token.expose())).unwrap_err());
+    said.error(&access.bearer(peer, &format!("{}x", token.expose())).await.unwrap_err());
     said.error(&access.login(peer, &format!("{}x", code.expose())).unwrap_err());
-    said.error(&access.session(&format!("{}x", session.expose())).unwrap_err());
+    said.error(&access.session(&format!("{}x", session.expose())).await.unwrap_err());
     for runtime in ["a", "b", "none"] {
         let handle = bed.registry.handle(&caller, &id(runtime)).unwrap();
         said.error(&handle.list(ListWorkers::default()).await.unwrap_err());

@@ -16,3 +16,4 @@ mod reload;
 mod remotes;
 mod roles;
 mod routes;
+mod shared_access;
