@@ -26,7 +26,7 @@ use crate::head_size::check_size;
 use crate::http_front::WorkerAnswer;
 use crate::origin;
 use crate::query;
-use crate::refusal::{HandlerResult, ProblemResponse, authenticated};
+use crate::refusal::{HandlerResult, ProblemResponse};
 use crate::server::ConnectionInfo;
 
 /// The Content-Security-Policy of responses: load nothing, be framed nowhere, submit nothing.
@@ -103,7 +103,7 @@ async fn admit(app: &App, request: &mut Request, open: bool, leads: bool) -> Han
         return Ok(());
     }
     let credential = Credential::of(request.headers(), peer.ip(), browser)?;
-    let caller = authenticated(credential.check(&app.registry).await)?;
+    let caller = credential.check(&app.registry).await?;
     if credential.is_ambient() && !safe {
         check_page(request.headers(), of_page, false)?;
     }

@@ -195,20 +195,6 @@ pub(crate) fn query() -> ProblemResponse {
     Invalid::Query.into()
 }
 
-/// Converts the result of authentication. Too many attempts are the client's fault (429), unlike a
-/// busy runtime (503).
-pub(crate) fn authenticated<T>(found: Result<T, Error>) -> HandlerResult<T> {
-    found.map_err(|error| match error {
-        Error::Busy { retry_after } => {
-            let (title, detail) = ("Too many attempts", "too many failed logins; try again later");
-            let mut problem = Problem::of_http(429, "too_many_attempts", title, detail);
-            problem.retry_after_ms = u64::try_from(retry_after.as_millis()).ok();
-            ProblemResponse(Box::new(problem))
-        }
-        error => error.into(),
-    })
-}
-
 impl IntoResponse for ProblemResponse {
     fn into_response(self) -> Response {
         let Self(problem) = self;

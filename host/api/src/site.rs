@@ -17,7 +17,7 @@ use skep_registry::{Caller, Registry, SiteRoute};
 use crate::credential::Credential;
 use crate::http_front::{client_response, worker_request};
 use crate::origin;
-use crate::refusal::{HandlerResult, ProblemResponse, authenticated};
+use crate::refusal::{HandlerResult, ProblemResponse};
 use crate::server::ConnectionInfo;
 
 struct Site {
@@ -65,7 +65,7 @@ impl Site {
                 let local = || SocketAddr::from(([127, 0, 0, 1], 0));
                 let peer = link.as_ref().map_or_else(local, |link| link.peer);
                 let credential = Credential::of(request.headers(), peer.ip(), false)?;
-                let caller = authenticated(credential.check(&self.registry).await)?;
+                let caller = credential.check(&self.registry).await?;
                 request.headers_mut().remove(AUTHORIZATION);
                 caller
             }

@@ -1,10 +1,13 @@
-//! `skep doctor`: checks of this machine and its store, with the next step for each problem. It
-//! changes nothing.
+//! `skep doctor`: checks of this machine and its store, or of a fleet, with the next step for each
+//! problem. It changes nothing.
 
 mod check;
+mod fleet;
 mod machine;
 mod secrets;
 mod store;
+
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -16,18 +19,24 @@ use crate::table::Table;
 use crate::{json, terminal};
 use check::{Check, CheckStatus};
 
-/// Check that this machine and its store have what a host needs
+/// Check that this machine and its store, or the servers of a fleet, have what a host needs
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   skep doctor
   skep doctor --store /srv/skep
+  skep doctor --fleet fleet/operator.toml     the servers, and what they store
+  skep doctor --fleet fleet/api.toml          the servers, and this member's rights there
   skep doctor --output json | jq '.checks[] | select(.status != \"ok\")'
 
 A host may be running on the store: the checks read it without opening it.
 
 Exit codes: 0 no check failed, though some may be degraded   1 a check failed   125 bad usage")]
 pub(crate) struct DoctorArgs {
+    /// Check the servers of a fleet instead, with the file of the operator or of a member
+    #[arg(long, value_name = "FILE")]
+    fleet: Option<PathBuf>,
+
     #[command(flatten)]
     location: LocationArgs,
 
@@ -41,13 +50,14 @@ const CHECK_FAILED: u8 = 1;
 
 /// Runs the subcommand and returns the exit code.
 pub(crate) fn doctor(arguments: &DoctorArgs) -> u8 {
-    let settings = match Settings::gather(&arguments.location, None) {
-        Ok(settings) => settings,
-        Err(message) => return Failed::here(message).show(arguments.output),
+    let checks = match &arguments.fleet {
+        Some(file) => fleet::checks(file),
+        None => own_checks(&arguments.location),
     };
-    let mut checks = machine::checks(&settings);
-    checks.extend(store::checks(&settings));
-    checks.extend(secrets::checks(&settings));
+    let checks = match checks {
+        Ok(checks) => checks,
+        Err(failed) => return failed.show(arguments.output),
+    };
     let status = checks.iter().map(|check| check.status).max().unwrap_or(CheckStatus::Ok);
     let shown = match arguments.output {
         OutputFormat::Text => text(&checks).into_bytes(),
@@ -55,6 +65,15 @@ pub(crate) fn doctor(arguments: &DoctorArgs) -> u8 {
     };
     let code = if status == CheckStatus::Failed { CHECK_FAILED } else { 0 };
     terminal::conclude(terminal::print(&shown), code)
+}
+
+/// Checks this machine and its store.
+fn own_checks(location: &LocationArgs) -> Result<Vec<Check>, Failed> {
+    let settings = Settings::gather(location, None).map_err(Failed::here)?;
+    let mut checks = machine::checks(&settings);
+    checks.extend(store::checks(&settings));
+    checks.extend(secrets::checks(&settings));
+    Ok(checks)
 }
 
 fn report(status: CheckStatus, checks: Vec<Check>) -> DoctorReport {

@@ -14,7 +14,7 @@ use skep_protocol::{HostId, RuntimeId};
 use skep_registry::Secret;
 
 use crate::failure::Failed;
-use crate::fleet_file::{ApiFile, FleetServers, RuntimeAccess, RuntimeFile};
+use crate::fleet_file::{ApiFile, FleetServers, OperatorFile, RuntimeAccess, RuntimeFile};
 use crate::output::OutputFormat;
 use crate::report::FleetReport;
 use crate::{ambient, json, terminal};
@@ -96,19 +96,27 @@ fn init(arguments: &FleetInitArgs) -> Result<FleetReport, Failed> {
     })?;
     let authority = Authority::new()?;
     write(&folder, "ca.pem", &authority.pem())?;
-    let (api, runtimes) = (KeyPair::new_user(), keys(&arguments.runtime)?);
+    let (operator, api) = (KeyPair::new_user(), KeyPair::new_user());
+    let runtimes = keys(&arguments.runtime)?;
     let servers = addresses.iter().map(|address| format!("tls://{address}")).collect();
     let member = |key: &KeyPair| -> Result<FleetServers, Failed> {
         let key = key.seed().map_err(|error| Failed::internal(error.to_string()))?;
         let servers: Vec<String> = Clone::clone(&servers);
         Ok(FleetServers { servers, ca: Some("ca.pem".into()), key })
     };
-    let mut report =
-        FleetReport { servers: Vec::new(), runtimes: BTreeMap::new(), api: dir.join("api.toml") };
+    let mut report = FleetReport {
+        servers: Vec::new(),
+        runtimes: BTreeMap::new(),
+        api: dir.join("api.toml"),
+        operator: dir.join("operator.toml"),
+    };
+    let replicas = if addresses.len() < 3 { 1 } else { 3 };
+    let operator_file = OperatorFile { servers: member(&operator)?, is_operator: true, replicas };
+    write(&folder, "operator.toml", &operator_file.to_toml()?)?;
     let mut api_file = ApiFile {
         servers: member(&api)?,
         fleet: ambient::new_id::<HostId>("fleet")?.to_string(),
-        replicas: if addresses.len() < 3 { 1 } else { 3 },
+        replicas,
         runtimes: BTreeMap::new(),
     };
     for (id, key) in &runtimes {
@@ -127,6 +135,7 @@ fn init(arguments: &FleetInitArgs) -> Result<FleetReport, Failed> {
     }
     write(&folder, "api.toml", &api_file.to_toml()?)?;
     let members = MemberKeys {
+        operator: operator.public_key(),
         api: api.public_key(),
         runtimes: runtimes.iter().map(|(id, key)| (id.clone(), key.public_key())).collect(),
         pool,
@@ -179,6 +188,7 @@ fn show(report: &FleetReport, output: OutputFormat) -> Result<(), Failed> {
                 text += &format!("skep runtime --fleet {}\n", runtime.display());
             }
             text += &format!("skep up --fleet {}\n", report.api.display());
+            text += &format!("skep doctor --fleet {}\n", report.operator.display());
             text.into_bytes()
         }
     };

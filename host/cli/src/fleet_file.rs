@@ -21,6 +21,17 @@ pub(crate) struct FleetServers {
     pub(crate) key: String,
 }
 
+/// The file of the operator, who asks the servers how they are.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct OperatorFile {
+    #[serde(flatten)]
+    pub(crate) servers: FleetServers,
+    /// True in this file only.
+    pub(crate) is_operator: bool,
+    /// The servers that each keep what the fleet stores.
+    pub(crate) replicas: usize,
+}
+
 /// The file of a runtime.
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct RuntimeFile {
@@ -52,6 +63,16 @@ pub(crate) struct RuntimeAccess {
 }
 
 impl RuntimeFile {
+    pub(crate) fn read(path: &Path) -> Result<Self, Failed> {
+        read(path)
+    }
+
+    pub(crate) fn to_toml(&self) -> Result<String, Failed> {
+        write(self)
+    }
+}
+
+impl OperatorFile {
     pub(crate) fn read(path: &Path) -> Result<Self, Failed> {
         read(path)
     }
@@ -102,6 +123,6 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, Failed> {
         let line = error.span().map(|span| text[..span.start].lines().count().max(1));
         let line = line.map_or(String::new(), |line| format!(", line {line}"));
         Failed::refused(format!("the fleet file {shown}{line} is not one of this kind"))
-            .hint("`skep fleet init` writes these files: runtime-ID.toml for `skep runtime`, api.toml for `skep up`")
+            .hint("`skep fleet init` writes these files: runtime-ID.toml for `skep runtime`, api.toml for `skep up`, operator.toml for `skep doctor`")
     })
 }

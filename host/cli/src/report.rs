@@ -297,6 +297,8 @@ pub(crate) struct FleetReport {
     pub(crate) runtimes: BTreeMap<RuntimeId, PathBuf>,
     /// The file of the hosts that find the runtimes.
     pub(crate) api: PathBuf,
+    /// The file of the operator, for `skep doctor --fleet`.
+    pub(crate) operator: PathBuf,
 }
 
 /// A remote runtime, with the paths that the operator gave.

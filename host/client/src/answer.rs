@@ -1,7 +1,5 @@
 //! Validation of responses, and conversion of problems to errors.
 
-use std::time::Duration;
-
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use skep_protocol::problem::PROBLEM_JSON;
@@ -10,9 +8,6 @@ use skep_protocol::{Error, Problem};
 
 use crate::endpoint::Refusals;
 use crate::from_json::FromJson;
-
-/// The code of a problem of HTTP itself that has no [`Error`] of its own.
-const TOO_MANY_ATTEMPTS: &str = "too_many_attempts";
 
 /// The reason why an exchange failed.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +30,10 @@ impl Fault {
             (Self::Said(Error::Unauthenticated | Error::Forbidden(_)), Refusals::Hidden) => {
                 tracing::warn!("the remote refuses the configured token");
                 Error::RuntimeUnavailable
+            }
+            // A runtime throttles this machine's address after too many wrong tokens.
+            (Self::Said(Error::TooManyAttempts { retry_after }), Refusals::Hidden) => {
+                Error::Busy { retry_after }
             }
             (Self::Said(error), _) => error,
             (Self::Lost { sent }, _) => {
@@ -61,15 +60,7 @@ pub(crate) fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Fault {
     if !is_type(headers, PROBLEM_JSON) {
         return Fault::Foreign("an error response that is not a problem");
     }
-    let problem = Problem::read(body);
-    if let Some(problem) = &problem
-        && (status, problem.status, &*problem.code) == (429, 429, TOO_MANY_ATTEMPTS)
-    {
-        // After too many bad tokens a host throttles our address for a while.
-        let retry_after = Duration::from_millis(problem.retry_after_ms.unwrap_or(1_000));
-        return Fault::Said(Error::Busy { retry_after });
-    }
-    match problem.and_then(Problem::into_error) {
+    match Problem::read(body).and_then(Problem::into_error) {
         Some(error) if error.status() != status => {
             Fault::Foreign("a problem whose status differs from the response's")
         }
@@ -92,6 +83,8 @@ pub(crate) fn shape<T: FromJson>(headers: &HeaderMap, body: &[u8]) -> Result<T, 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::HeaderValue;
 
     use super::*;
@@ -131,14 +124,11 @@ mod tests {
     }
 
     #[test]
-    fn too_many_failed_logins_are_reported_as_busy() {
-        let problem = r#"{"type":"","title":"","status":429,"code":"too_many_attempts","detail":"",
-            "retry_after_ms":2500}"#;
-        let refused = refusal(429, &typed(PROBLEM_JSON), problem.as_bytes());
+    fn too_many_failed_logins_are_shown_to_their_owner_and_busy_to_others() {
         let retry_after = Duration::from_millis(2_500);
-        assert_eq!(refused, Fault::Said(Error::Busy { retry_after }));
-        let refused = refusal(503, &typed(PROBLEM_JSON), problem.as_bytes());
-        assert!(matches!(refused, Fault::Foreign(_)), "{refused:?}");
+        let fault = Fault::Said(Error::TooManyAttempts { retry_after });
+        assert_eq!(fault.clone().into_error(Refusals::Hidden), Error::Busy { retry_after });
+        assert_eq!(fault.into_error(Refusals::Told), Error::TooManyAttempts { retry_after });
     }
 
     #[test]

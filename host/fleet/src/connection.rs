@@ -60,9 +60,47 @@ pub enum FleetError {
         /// The reason.
         why: String,
     },
+    /// The server did not answer, though it is connected.
+    #[error("the fleet's server does not answer")]
+    Silent,
     /// The system has no randomness.
     #[error("the system has no randomness")]
     NoRandomness,
+}
+
+impl FleetAccess {
+    /// Connects to any of the servers now. Later breaks are mended without end.
+    pub(crate) async fn connect(
+        &self,
+        on_event: impl Fn(&Event) + Send + Sync + 'static,
+    ) -> Result<Client, FleetError> {
+        let (servers, options) = self.options(on_event)?;
+        Ok(options.connect(servers).await?)
+    }
+
+    fn options(
+        &self,
+        on_event: impl Fn(&Event) + Send + Sync + 'static,
+    ) -> Result<(Vec<ServerAddr>, ConnectOptions), FleetError> {
+        let servers = self.servers.iter().map(|server| address(server));
+        let servers = servers.collect::<Result<Vec<_>, _>>()?;
+        let needs_tls = servers.iter().any(ServerAddr::tls_required);
+        let mut options = ConnectOptions::with_nkey(self.seed.clone())
+            .name(&self.name)
+            .custom_inbox_prefix(inbox(&self.seed)?)
+            .require_tls(needs_tls)
+            .ping_interval(PING)
+            .ignore_discovered_servers()
+            .reconnect_delay_callback(pause)
+            .event_callback(move |event| {
+                on_event(&event);
+                std::future::ready(())
+            });
+        if let Some(ca) = &self.ca {
+            options = options.add_root_certificates(ca.clone());
+        }
+        Ok((servers, options))
+    }
 }
 
 /// A connection to a fleet, which is made again when it breaks.
@@ -80,28 +118,13 @@ impl FleetConnection {
     /// # Errors
     /// [`FleetError`] if the access is malformed or a server refuses it.
     pub async fn open(access: &FleetAccess) -> Result<Self, FleetError> {
-        let servers = access.servers.iter().map(|server| address(server));
-        let servers = servers.collect::<Result<Vec<_>, _>>()?;
-        let needs_tls = servers.iter().any(ServerAddr::tls_required);
-        let inbox = inbox(&access.seed)?;
         let (made, connected) = watch::channel(0);
-        let mut options = ConnectOptions::with_nkey(access.seed.clone())
-            .name(&access.name)
-            .custom_inbox_prefix(inbox)
-            .require_tls(needs_tls)
-            .ping_interval(PING)
-            .ignore_discovered_servers()
-            .reconnect_delay_callback(pause)
-            .event_callback(move |event| {
-                report(&event);
-                if matches!(event, Event::Connected) {
-                    made.send_modify(|made| *made += 1);
-                }
-                std::future::ready(())
-            });
-        if let Some(ca) = &access.ca {
-            options = options.add_root_certificates(ca.clone());
-        }
+        let (servers, options) = access.options(move |event| {
+            report(event);
+            if matches!(event, Event::Connected) {
+                made.send_modify(|made| *made += 1);
+            }
+        })?;
         let client = match options.clone().connect(servers.clone()).await {
             Err(error) if is_away(error.kind()) => {
                 tracing::warn!(%error, "no server of the fleet can be reached yet");

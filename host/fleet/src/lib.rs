@@ -14,6 +14,7 @@ mod discover;
 mod frame;
 mod host_log;
 mod hub;
+mod inspect;
 mod link;
 mod listen;
 mod record;
@@ -25,7 +26,11 @@ pub use connection::{FleetAccess, FleetConnection, FleetError};
 pub use dial::Dialer;
 pub use discover::{FoundRuntime, FoundRuntimes, discover};
 pub use host_log::HostLog;
+pub use inspect::{
+    RightsToTry, ServerGroup, ServerState, ServerStorage, StoredStream, TriedSubject, inspect,
+    reach_servers, try_rights,
+};
 pub use listen::{FleetListener, StreamFlusher};
 pub use record::{Heartbeat, RuntimeRecord};
 pub use stream::NatsStream;
-pub use subject::{SubjectPart, SubjectPartError};
+pub use subject::{SubjectPart, SubjectPartError, rights_of_host, rights_of_runtime};

@@ -14,6 +14,8 @@ use std::str::FromStr;
 
 use skep_protocol::RuntimeId;
 
+use crate::inspect::{RightsToTry, TriedSubject};
+
 /// The bucket of the runtimes.
 pub(crate) const RUNTIMES: &str = "RT";
 
@@ -86,6 +88,44 @@ pub(crate) fn stream(at: &str, stream: &SubjectPart) -> String {
 
 pub(crate) fn heartbeat(pool: &SubjectPart, runtime: &RuntimeId) -> String {
     format!("hb.{pool}.{runtime}")
+}
+
+/// What a runtime needs, and what is of others. Nothing listens on any of these.
+pub fn rights_of_runtime(pool: &SubjectPart, runtime: &RuntimeId) -> RightsToTry {
+    let own = of_runtime(pool, runtime);
+    RightsToTry {
+        own: vec![
+            TriedSubject::Publish(format!("{}.s.doctor", of_dialer(&doctor()))),
+            TriedSubject::Subscribe(format!("{own}.s.doctor")),
+        ],
+        others: vec![
+            TriedSubject::Publish(up(&format!("{own}-doctor"))),
+            TriedSubject::Publish("hosts.doctor".to_owned()),
+            TriedSubject::Subscribe(dial(&format!("{own}-doctor"))),
+            TriedSubject::Subscribe("hb.>".to_owned()),
+        ],
+    }
+}
+
+/// What a host needs, and what is of others.
+pub fn rights_of_host() -> RightsToTry {
+    RightsToTry {
+        own: vec![
+            TriedSubject::Publish(format!("rt.doctor.doctor.s.{}", doctor())),
+            TriedSubject::Subscribe(format!("{}.s.doctor", of_dialer(&doctor()))),
+            TriedSubject::Subscribe(ALL_UP.to_owned()),
+        ],
+        others: vec![
+            TriedSubject::Publish(up("rt.doctor.doctor")),
+            TriedSubject::Publish(format!("{}.s.doctor", of_dialer(&doctor()))),
+            TriedSubject::Subscribe(dial("rt.doctor.doctor")),
+        ],
+    }
+}
+
+/// The name under which subjects are tried.
+fn doctor() -> SubjectPart {
+    SubjectPart("doctor".to_owned())
 }
 
 /// Returns the subject of a dialer's end of a stream, if that is what the text is.

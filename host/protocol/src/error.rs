@@ -126,6 +126,12 @@ pub enum Error {
         /// Delay before the next attempt.
         retry_after: Duration,
     },
+    /// Too many wrong secrets came from the caller's address.
+    #[error("too many failed logins; try again later")]
+    TooManyAttempts {
+        /// Delay before the next attempt.
+        retry_after: Duration,
+    },
     /// The runtime is unreachable.
     #[error("the runtime is unavailable")]
     RuntimeUnavailable,
@@ -255,6 +261,7 @@ impl Error {
             Self::MailboxFull { name, retry_after },
             Self::OperationUnsupported,
             Self::Busy { retry_after },
+            Self::TooManyAttempts { retry_after },
             Self::RuntimeUnavailable,
             Self::StepsUnavailable,
             Self::StorageFull,
@@ -297,6 +304,7 @@ impl Error {
                 | Self::NoAnswer(_)
                 | Self::OperationUnsupported
                 | Self::Busy { .. }
+                | Self::TooManyAttempts { .. }
                 | Self::RuntimeUnavailable
                 | Self::StepsUnavailable
                 | Self::StorageFull
@@ -338,6 +346,7 @@ impl Error {
             Self::NoAnswer(_) => "no_answer",
             Self::OperationUnsupported => "operation_unsupported",
             Self::Busy { .. } => "busy",
+            Self::TooManyAttempts { .. } => "too_many_attempts",
             Self::RuntimeUnavailable => "runtime_unavailable",
             Self::StepsUnavailable => "steps_unavailable",
             Self::StorageFull => "storage_full",
@@ -373,7 +382,7 @@ impl Error {
             Self::PreconditionFailed => 412,
             Self::LimitExceeded { .. } => 413,
             Self::ComponentRefused { .. } => 422,
-            Self::MailboxFull { .. } => 429,
+            Self::MailboxFull { .. } | Self::TooManyAttempts { .. } => 429,
             Self::NoAnswer(why) => why.status(),
             Self::OperationUnsupported => 501,
             Self::Busy { .. } | Self::RuntimeUnavailable | Self::StepsUnavailable => 503,

@@ -116,6 +116,7 @@ impl Problem {
             "no_answer" => Error::NoAnswer(NoAnswer::of(&reason?, subject.parse().ok())?),
             "operation_unsupported" => Error::OperationUnsupported,
             "busy" => Error::Busy { retry_after: retry_after? },
+            "too_many_attempts" => Error::TooManyAttempts { retry_after: retry_after? },
             "runtime_unavailable" => Error::RuntimeUnavailable,
             "steps_unavailable" => Error::StepsUnavailable,
             "storage_full" => Error::StorageFull,
@@ -169,7 +170,9 @@ impl From<&Error> for Problem {
                 problem.limit = Some(*name);
                 problem.retry_after_ms = Some(millis(*retry_after));
             }
-            Error::Busy { retry_after } => problem.retry_after_ms = Some(millis(*retry_after)),
+            Error::Busy { retry_after } | Error::TooManyAttempts { retry_after } => {
+                problem.retry_after_ms = Some(millis(*retry_after));
+            }
             Error::Forbidden(need) => problem.needs = Some(need.clone()),
             Error::Unauthenticated
             | Error::UnknownFile
@@ -219,6 +222,7 @@ const fn title(error: &Error) -> &'static str {
         Error::NoAnswer(_) => "The worker did not answer",
         Error::OperationUnsupported => "Not supported here",
         Error::Busy { .. } => "Busy",
+        Error::TooManyAttempts { .. } => "Too many attempts",
         Error::RuntimeUnavailable => "The runtime is unavailable",
         Error::StepsUnavailable => "Steps are unavailable",
         Error::StorageFull => "The storage is full",

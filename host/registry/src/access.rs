@@ -254,8 +254,8 @@ impl Access {
     /// Authenticates a caller by token.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`]; [`Error::Busy`] if too many wrong secrets came from that address
-    /// within a minute. A secret that succeeded from there before is still accepted.
+    /// [`Error::Unauthenticated`]; [`Error::TooManyAttempts`] after ten wrong secrets from that
+    /// address within a minute; [`Error::Busy`] if the fleet does not answer. A secret that succeeded from there before is still accepted.
     pub async fn bearer(&self, peer: IpAddr, secret: &str) -> Result<Caller, Error> {
         self.check_attempts(peer, secret)?;
         let mut found = self.token(secret)?;

@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::credential::{COOKIE_NAME, Credential};
 use crate::incoming_body::IncomingBody;
 use crate::path::RequestCaller;
-use crate::refusal::{HandlerResult, authenticated};
+use crate::refusal::HandlerResult;
 use crate::route::{BodySchema, Route, json};
 use crate::server::ConnectionInfo;
 
@@ -62,7 +62,7 @@ async fn login(
     let login = body.unauthenticated_json(|bytes| serde_json::from_slice::<Login>(bytes)).await?;
     let (Login::Token(secret) | Login::Code(secret)) = login;
     let (access, peer) = (app.registry.access().clone(), link.peer.ip());
-    let (session, caller) = authenticated(on_disk(move || access.login(peer, &secret)).await)?;
+    let (session, caller) = on_disk(move || access.login(peer, &secret)).await?;
     Ok(([(SET_COOKIE, cookie(session.expose(), AGE_S, secure)?)], shown(caller)))
 }
 

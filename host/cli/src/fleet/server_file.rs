@@ -60,6 +60,7 @@ impl fmt::Display for ServerAddress {
 
 /// The public keys of a fleet's members.
 pub(super) struct MemberKeys {
+    pub(super) operator: String,
     pub(super) api: String,
     pub(super) runtimes: BTreeMap<RuntimeId, String>,
     pub(super) pool: SubjectPart,
@@ -106,12 +107,14 @@ pub(super) fn server_file(
             ),
         );
     }
-    text.push_str("authorization {\n  users: [\n");
+    text.push_str("accounts {\n  SKEP { jetstream: enabled, users: [\n");
     put_user(&mut text, &members.api, &api_rights(&members.api));
     for (runtime, key) in &members.runtimes {
         put_user(&mut text, key, &runtime_rights(&members.pool, runtime, key));
     }
-    text.push_str("  ]\n}\n");
+    text.push_str("  ] }\n  SYSTEM { users: [\n");
+    put_user(&mut text, &members.operator, &operator_rights(&members.operator));
+    text.push_str("  ] }\n}\nsystem_account: SYSTEM\n");
     text
 }
 
@@ -121,6 +124,16 @@ struct MemberRights {
     subscribe: Vec<String>,
     /// True if it may answer requests, once each.
     answers: bool,
+}
+
+/// The operator asks the servers how they are, and sees nothing of what members say.
+fn operator_rights(key: &str) -> MemberRights {
+    let publish = ["VARZ", "JSZ", "HEALTHZ"].map(|what| format!("$SYS.REQ.SERVER.PING.{what}"));
+    MemberRights {
+        publish: publish.to_vec(),
+        subscribe: vec![format!("_INBOX.{key}.>")],
+        answers: false,
+    }
 }
 
 /// A host opens streams to runtimes, reads what they say of themselves, and shares a log with others.

@@ -56,7 +56,9 @@ impl Attempts {
         match stopped {
             Some(window) if !self.known.contains(&(peer, *digest.as_bytes())) => {
                 let passed = now.as_millis() - window.began.as_millis();
-                Err(Error::Busy { retry_after: Duration::from_millis(WINDOW_MS - passed) })
+                Err(Error::TooManyAttempts {
+                    retry_after: Duration::from_millis(WINDOW_MS - passed),
+                })
             }
             _ => Ok(()),
         }
@@ -122,7 +124,7 @@ mod tests {
         }
         let retry_after = Duration::from_millis(59_990);
         let check = |peer, text, at| attempts.check(peer, &digest(text), Timestamp(at));
-        assert_eq!(check(here, "wrong", 10), Err(Error::Busy { retry_after }));
+        assert_eq!(check(here, "wrong", 10), Err(Error::TooManyAttempts { retry_after }));
         assert!(check(here, "right elsewhere", 10).is_err());
         assert_eq!(check(here, "right", 10), Ok(()));
         assert_eq!(check(there, "wrong", 10), Ok(()));

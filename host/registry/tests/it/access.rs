@@ -137,10 +137,13 @@ async fn guessing_is_throttled_without_locking_out_others() {
         assert_eq!(access.bearer(peer(1), guess).await, Err(Error::Unauthenticated));
     }
     let stopped = access.bearer(peer(1), &wrong).await.unwrap_err();
-    let Error::Busy { retry_after } = stopped else { panic!("{stopped:?}") };
+    let Error::TooManyAttempts { retry_after } = stopped else { panic!("{stopped:?}") };
     assert!(retry_after > Duration::from_secs(50) && retry_after <= Duration::from_secs(60));
-    assert!(matches!(access.login(peer(1), &wrong), Err(Error::Busy { .. })));
-    assert!(matches!(access.bearer(peer(1), new.expose()).await, Err(Error::Busy { .. })));
+    assert!(matches!(access.login(peer(1), &wrong), Err(Error::TooManyAttempts { .. })));
+    assert!(matches!(
+        access.bearer(peer(1), new.expose()).await,
+        Err(Error::TooManyAttempts { .. })
+    ));
     assert!(access.bearer(peer(1), known.expose()).await.is_ok());
     assert!(access.bearer(peer(2), new.expose()).await.is_ok());
 }

@@ -1,6 +1,6 @@
 //! HTTP components: `skep serve`, and HTTP workers on runtimes.
 
-mod client;
+pub(crate) mod client;
 mod concurrent;
 mod foreign;
 mod kept_state;

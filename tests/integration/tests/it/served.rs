@@ -35,6 +35,7 @@ impl Serves {
 /// A `skep` that serves a store until it is dropped.
 pub(crate) struct Served {
     child: Child,
+    /// The address; empty for a runtime of a fleet, which has no port.
     pub(crate) url: String,
     pub(crate) runtime_id: RuntimeId,
     pub(crate) token: String,
@@ -85,13 +86,14 @@ impl Served {
                 std::fs::read_to_string(dir.join("log")).unwrap()
             )
         });
-        let note: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(store.join("host.json")).unwrap()).unwrap();
+        // A runtime without a port leaves no note.
+        let note = std::fs::read(store.join("host.json")).unwrap_or_else(|_| b"{}".to_vec());
+        let note: serde_json::Value = serde_json::from_slice(&note).unwrap();
         Self {
             child,
-            url: ready["url"].as_str().unwrap().into(),
+            url: ready["url"].as_str().unwrap_or_default().into(),
             runtime_id: ready["runtime_id"].as_str().unwrap().parse().unwrap(),
-            token: note["token"].as_str().unwrap().into(),
+            token: note["token"].as_str().unwrap_or_default().into(),
             sites: ready["sites"]
                 .as_array()
                 .map(|sites| sites.iter().map(|site| site.as_str().unwrap().into()).collect())
