@@ -118,6 +118,10 @@ async fn each_member_has_its_own_subjects_and_no_others() {
         "rt.default.beta.s.1",
         "rt.default.alpha.dial",
         "up.d",
+        "hosts.entry",
+        "hosts.mark",
+        "$JS.API.STREAM.INFO.HOSTS",
+        "$JS.API.CONSUMER.CREATE.HOSTS.x",
         "$JS.API.STREAM.DELETE.KV_RT",
         "$JS.API.STREAM.PURGE.KV_RT",
         "$JS.API.STREAM.CREATE.X",
@@ -145,13 +149,14 @@ async fn each_member_has_its_own_subjects_and_no_others() {
         "$KV.RT.beta",
         "_INBOX.>",
         "$SYS.>",
+        "hosts.>",
         &of_beta,
         &of_api,
     ] {
         assert!(!alpha.subscribes(bad).await, "alpha subscribes {bad}");
     }
 
-    for good in ["rt.default.alpha.dial", "rt.default.beta.s.1"] {
+    for good in ["rt.default.alpha.dial", "rt.default.beta.s.1", "hosts.entry", "hosts.mark"] {
         assert!(api.publishes(good).await, "api publishes {good}");
     }
     for bad in [
@@ -161,8 +166,12 @@ async fn each_member_has_its_own_subjects_and_no_others() {
         "$KV.RT.alpha",
         "$JS.API.STREAM.DELETE.KV_RT",
         "$JS.API.STREAM.PURGE.KV_RT",
+        "$JS.API.STREAM.DELETE.HOSTS",
+        "$JS.API.STREAM.PURGE.HOSTS",
+        "$JS.API.STREAM.UPDATE.HOSTS",
+        "$JS.API.STREAM.MSG.DELETE.HOSTS",
         "$JS.API.STREAM.CREATE.X",
-        "$SYS.REQ.SERVER.PING",
+        "$SYS.REQ.SERVER.PING.JSZ",
         &of_alpha,
         "anything",
     ] {
@@ -170,6 +179,18 @@ async fn each_member_has_its_own_subjects_and_no_others() {
     }
     for bad in [">", "rt.>", "rt.default.alpha.dial", "$KV.>", "_INBOX.>", "$SYS.>", &of_alpha] {
         assert!(!api.subscribes(bad).await, "api subscribes {bad}");
+    }
+
+    // The operator asks the servers how they are, and is in no other way in the fleet.
+    let mut operator = server.member("operator.toml").await;
+    assert!(operator.publishes("$SYS.REQ.SERVER.PING.JSZ").await);
+    for bad in
+        ["hosts.entry", "$KV.RT.alpha", "$SYS.REQ.SERVER.PING.CONNZ", "$SYS.REQ.SERVER.x.RELOAD"]
+    {
+        assert!(!operator.publishes(bad).await, "operator publishes {bad}");
+    }
+    for bad in [">", "hb.>", "hosts.>", "$SYS.>", "$SYS.ACCOUNT.>"] {
+        assert!(!operator.subscribes(bad).await, "operator subscribes {bad}");
     }
 }
 
