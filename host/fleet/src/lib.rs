@@ -18,6 +18,9 @@ mod inspect;
 mod link;
 mod listen;
 mod record;
+mod rights;
+mod server_answer;
+mod server_state;
 mod stream;
 mod subject;
 
@@ -26,11 +29,10 @@ pub use connection::{FleetAccess, FleetConnection, FleetError};
 pub use dial::Dialer;
 pub use discover::{FoundRuntime, FoundRuntimes, discover};
 pub use host_log::HostLog;
-pub use inspect::{
-    RightsToTry, ServerGroup, ServerState, ServerStorage, StoredStream, TriedSubject, inspect,
-    reach_servers, try_rights,
-};
+pub use inspect::{inspect, reach_servers};
 pub use listen::{FleetListener, StreamFlusher};
 pub use record::{Heartbeat, RuntimeRecord};
+pub use rights::{RightsToTry, TriedSubject, try_rights};
+pub use server_state::{ServerGroup, ServerState, ServerStorage, StoredStream};
 pub use stream::NatsStream;
 pub use subject::{SubjectPart, SubjectPartError, rights_of_host, rights_of_runtime};

@@ -14,7 +14,7 @@ use std::str::FromStr;
 
 use skep_protocol::RuntimeId;
 
-use crate::inspect::{RightsToTry, TriedSubject};
+use crate::rights::{RightsToTry, TriedSubject};
 
 /// The bucket of the runtimes.
 pub(crate) const RUNTIMES: &str = "RT";

@@ -26,9 +26,11 @@ fn may_serialise(name: &str) -> bool {
         "host/cli/src/settings.rs",
         "host/cli/src/site_setting.rs",
         "host/cli/src/running.rs",
-        // Files of a fleet's members, and what a runtime says of itself there.
+        // Files of a fleet's members, what runtimes and hosts say there, and what servers answer.
         "host/cli/src/fleet_file.rs",
         "host/fleet/src/record.rs",
+        "host/fleet/src/server_answer.rs",
+        "host/registry/src/replica/entry.rs",
         // Files that an author writes, and messages to the author's own bundler.
         "host/project/src/bundler.rs",
         "host/project/src/language.rs",

@@ -154,7 +154,7 @@ fn server(state: &ServerState) -> Vec<Check> {
                     loses what was acknowledged otherwise";
         checks.push(Check::failed("fleet sync", found, hint));
     }
-    let percent = if most == 0 { 100 } else { used.saturating_mul(100) / most };
+    let percent = used.saturating_mul(100).checked_div(most).unwrap_or(100);
     let found = format!("{name} uses {percent} % of the {most} bytes that it may store");
     let hint = "make room on its disk, or raise `max_file_store`, and restart it";
     checks.push(match percent {
@@ -168,7 +168,7 @@ fn server(state: &ServerState) -> Vec<Check> {
 /// Checks that the servers decide together, and that an odd number does.
 fn group(states: &[ServerState], wanted: usize) -> Check {
     let name = "fleet group";
-    let all: Vec<_> = states.iter().filter_map(|state| Some(state.storage.as_ref()?)).collect();
+    let all: Vec<_> = states.iter().filter_map(|state| state.storage.as_ref()).collect();
     let groups: Vec<_> = all.iter().filter_map(|storage| storage.group.as_ref()).collect();
     let Some(first) = groups.first() else {
         let found = "one server, which nothing replaces while it is down";
