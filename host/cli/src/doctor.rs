@@ -1,5 +1,5 @@
 //! `skep doctor`: checks of this machine and its store, or of a fleet, with the next step for each
-//! problem. It changes nothing.
+//! problem. It changes nothing, but for a mark in the log of a fleet's hosts if it is given their file.
 
 mod check;
 mod fleet;

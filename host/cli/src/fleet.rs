@@ -96,7 +96,7 @@ fn init(arguments: &FleetInitArgs) -> Result<FleetReport, Failed> {
     })?;
     let authority = Authority::new()?;
     write(&folder, "ca.pem", &authority.pem())?;
-    let (operator, api) = (KeyPair::new_user(), KeyPair::new_user());
+    let [operator, api, hosts] = [(); 3].map(|()| KeyPair::new_user());
     let runtimes = keys(&arguments.runtime)?;
     let servers = addresses.iter().map(|address| format!("tls://{address}")).collect();
     let member = |key: &KeyPair| -> Result<FleetServers, Failed> {
@@ -115,6 +115,7 @@ fn init(arguments: &FleetInitArgs) -> Result<FleetReport, Failed> {
     write(&folder, "operator.toml", &operator_file.to_toml()?)?;
     let mut api_file = ApiFile {
         servers: member(&api)?,
+        hosts_key: hosts.seed().map_err(|error| Failed::internal(error.to_string()))?,
         fleet: ambient::new_id::<HostId>("fleet")?.to_string(),
         replicas,
         runtimes: BTreeMap::new(),
@@ -137,6 +138,7 @@ fn init(arguments: &FleetInitArgs) -> Result<FleetReport, Failed> {
     let members = MemberKeys {
         operator: operator.public_key(),
         api: api.public_key(),
+        hosts: hosts.public_key(),
         runtimes: runtimes.iter().map(|(id, key)| (id.clone(), key.public_key())).collect(),
         pool,
     };

@@ -50,6 +50,8 @@ pub(crate) struct ApiFile {
     pub(crate) servers: FleetServers,
     /// The fleet's name, which no other has.
     pub(crate) fleet: String,
+    /// The seed of the key with which hosts reach their log.
+    pub(crate) hosts_key: String,
     /// The servers that each keep what the fleet stores.
     pub(crate) replicas: usize,
     pub(crate) runtimes: BTreeMap<RuntimeId, RuntimeAccess>,
@@ -89,6 +91,13 @@ impl ApiFile {
 
     pub(crate) fn to_toml(&self) -> Result<String, Failed> {
         write(self)
+    }
+}
+
+impl ApiFile {
+    /// Returns the access to the log of the hosts, from the file at `path`.
+    pub(crate) fn log_access(&self, path: &Path, name: &str) -> FleetAccess {
+        FleetAccess { seed: self.hosts_key.clone(), ..self.servers.access(path, name) }
     }
 }
 

@@ -59,7 +59,7 @@ pub async fn announce(
             _ = beats.tick() => {
                 let view = runtime.describe().await.ok();
                 let heartbeat = Heartbeat {
-                    process: record.process.clone(),
+                    record: record.clone(),
                     workers: view.as_ref().map_or(0, |view| view.workers),
                     connected: view.as_ref().map_or(0, |view| view.connected),
                 };

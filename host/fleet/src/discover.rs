@@ -183,27 +183,24 @@ impl Finding {
             tracing::warn!(runtime_id = %id, "the record of a runtime is malformed");
             return;
         };
+        self.found(id, record);
+    }
+
+    fn found(&self, id: RuntimeId, record: RuntimeRecord) {
         let is_duplicate = self.is_duplicate(&id);
         let new = FoundRuntime { record, is_duplicate };
         self.change(|found| found.insert(id, new.clone()).as_ref() != Some(&new));
     }
 
     fn beat(&mut self, message: &async_nats::Message) {
-        let id = message.subject.rsplit('.').next().and_then(|id| id.parse::<RuntimeId>().ok());
-        let beat = Heartbeat::from_json(&message.payload);
-        let (Some(id), Some(beat)) = (id, beat) else { return };
-        if !self.found.borrow().contains_key(&id) {
+        let Some(Heartbeat { record, .. }) = Heartbeat::from_json(&message.payload) else { return };
+        let id = record.runtime_id.clone();
+        // A runtime may give signs of life only under its own id, in its own pool.
+        if message.subject.as_str() != format!("hb.{}.{id}", record.pool) {
             return;
         }
-        self.beats.entry(id.clone()).or_default().add(beat.process, Instant::now());
-        let is_duplicate = self.is_duplicate(&id);
-        self.change(|found| match found.get_mut(&id) {
-            Some(runtime) if runtime.is_duplicate != is_duplicate => {
-                runtime.is_duplicate = is_duplicate;
-                true
-            }
-            _ => false,
-        });
+        self.beats.entry(id.clone()).or_default().add(record.process.clone(), Instant::now());
+        self.found(id, record);
     }
 
     fn is_duplicate(&self, id: &RuntimeId) -> bool {

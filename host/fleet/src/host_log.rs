@@ -11,7 +11,7 @@ use async_nats::jetstream::{self, ErrorCode, stream};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryFutureExt};
 use skep_protocol::Error;
-use skep_registry::{LogItem, LogItems, SharedLog};
+use skep_registry::{ENTRY_BYTES, LogItem, LogItems, SharedLog};
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
@@ -23,8 +23,8 @@ const STREAM: &str = "HOSTS";
 const ENTRY: &str = "hosts.entry";
 const MARK: &str = "hosts.mark";
 
-/// Maximum bytes of an entry with its headers.
-const ENTRY_BYTES: i32 = 260 << 10;
+/// Maximum bytes of a message, which has headers too.
+const MESSAGE_BYTES: i32 = 256 << 10;
 
 /// Time after which a mark may be removed.
 const MARK_LIFE: Duration = Duration::from_secs(60);
@@ -39,12 +39,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Pause that a caller is asked for while the servers do not answer.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+const _: () = assert!(ENTRY_BYTES + (8 << 10) < MESSAGE_BYTES as usize);
+
 /// The errors of servers that have no room.
-const FULL: [ErrorCode; 3] = [
-    ErrorCode::INSUFFICIENT_RESOURCES,
-    ErrorCode::STORAGE_RESOURCES_EXCEEDED,
-    ErrorCode::STREAM_STORE_FAILED,
-];
+const FULL: [ErrorCode; 2] =
+    [ErrorCode::INSUFFICIENT_RESOURCES, ErrorCode::STORAGE_RESOURCES_EXCEEDED];
 
 /// The log that the hosts of a fleet share.
 #[derive(Debug)]
@@ -121,7 +120,8 @@ impl SharedLog for HostLog {
     }
 
     async fn mark(&self) -> Result<u64, Error> {
-        self.store(MARK, PublishMessage::build().ttl(MARK_LIFE)).await
+        // Whatever the reason is, the state cannot be confirmed.
+        self.store(MARK, PublishMessage::build().ttl(MARK_LIFE)).await.map_err(|_| busy())
     }
 
     async fn identity(&self) -> Result<String, Error> {
@@ -148,7 +148,12 @@ impl SharedLog for HostLog {
             Ok(messages.map_err(|error| lost(&error))?.map(|message| {
                 let message = message.map_err(|error| lost(&error))?;
                 let number = message.info().map_err(|error| lost(&*error))?.stream_sequence;
-                let entry = (message.subject.as_str() == ENTRY).then(|| message.payload.to_vec());
+                // What servers acknowledge may end up here too, if a member asks them to.
+                let is_ours = message.headers.as_ref().is_some_and(|headers| {
+                    headers.get(async_nats::header::NATS_MESSAGE_ID).is_some()
+                });
+                let is_entry = is_ours && message.subject.as_str() == ENTRY;
+                let entry = is_entry.then(|| message.payload.to_vec());
                 Ok(LogItem { number, entry })
             }))
         };
@@ -165,7 +170,7 @@ fn config(replicas: usize) -> stream::Config {
     stream::Config {
         name: STREAM.to_owned(),
         subjects: vec![ENTRY.to_owned(), MARK.to_owned()],
-        max_message_size: ENTRY_BYTES,
+        max_message_size: MESSAGE_BYTES,
         num_replicas: replicas,
         discard: stream::DiscardPolicy::New,
         deny_delete: true,

@@ -19,11 +19,13 @@ pub struct RuntimeRecord {
     pub process: String,
 }
 
-/// A sign of life.
+/// A sign of life. It repeats the record, which another runtime can spoil where it is stored: it can have a
+/// server's acknowledgement sent there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// The process that it is of.
-    pub process: String,
+    /// What the runtime is.
+    #[serde(flatten)]
+    pub record: RuntimeRecord,
     /// The number of its workers.
     pub workers: u64,
     /// The number of its live instances.

@@ -99,18 +99,18 @@ impl StorageAnswer {
         if self.disabled {
             return None;
         }
-        let leads = |stream: &StreamAnswer| match &stream.cluster {
-            Some(cluster) => cluster.leader.as_deref() == Some(name),
-            None => true,
-        };
         let streams = self.account_details.into_iter().flat_map(|account| account.stream_detail);
-        let streams = streams.filter(leads).map(|stream| {
+        let streams = streams.map(|stream| {
+            let leads = match &stream.cluster {
+                Some(cluster) => cluster.leader.as_deref() == Some(name),
+                None => true,
+            };
             let others = stream.cluster.map_or_else(Vec::new, |cluster| cluster.replicas);
             let current = others.iter().filter(|other| other.current && !other.offline).count();
             StoredStream {
                 name: stream.name,
                 replicas: stream.config.num_replicas,
-                current: current + 1,
+                current: leads.then_some(current + 1),
             }
         });
         Some(ServerStorage {

@@ -26,7 +26,7 @@ pub struct ServerStorage {
     pub most: u64,
     /// The servers that decide together, and their leader. A single server has neither.
     pub group: Option<ServerGroup>,
-    /// What the fleet stores, as far as this server leads it.
+    /// What the fleet stores. Only the server that leads a stream knows how many copies are current.
     pub streams: Vec<StoredStream>,
 }
 
@@ -46,6 +46,6 @@ pub struct StoredStream {
     pub name: String,
     /// The servers that are to have a copy.
     pub replicas: usize,
-    /// The servers whose copy is complete, with the leader's own.
-    pub current: usize,
+    /// The servers whose copy is complete, with the leader's own; none if this server does not lead it.
+    pub current: Option<usize>,
 }

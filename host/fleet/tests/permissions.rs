@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::{Client, ConnectOptions, Event, ServerError};
-use skep_fleet::{FleetAccess, FleetConnection, FoundRuntimes};
+use skep_fleet::{FleetAccess, FleetConnection, FoundRuntimes, HostLog};
 use skep_harness::NatsServers;
+use skep_registry::SharedLog;
 use tokio::sync::mpsc;
 
 /// A server with the files of a fleet.
@@ -21,18 +22,27 @@ impl Server {
     }
 
     fn access(&self, file: &str) -> FleetAccess {
+        self.access_by(file, "key")
+    }
+
+    /// Returns the access with one of the keys of a file.
+    fn access_by(&self, file: &str, key: &str) -> FleetAccess {
         let text = std::fs::read_to_string(self.0.file(file)).unwrap();
         let file: toml::Table = text.parse().unwrap();
         FleetAccess {
             servers: vec![file["servers"][0].as_str().unwrap().to_owned()],
             ca: Some(self.0.file("ca.pem")),
-            seed: file["key"].as_str().unwrap().to_owned(),
+            seed: file[key].as_str().unwrap().to_owned(),
             name: "test".to_owned(),
         }
     }
 
     async fn member(&self, file: &str) -> Member {
-        let FleetAccess { servers, ca, seed, .. } = self.access(file);
+        self.member_by(file, "key").await
+    }
+
+    async fn member_by(&self, file: &str, key: &str) -> Member {
+        let FleetAccess { servers, ca, seed, .. } = self.access_by(file, key);
         let key = nkeys::KeyPair::from_seed(&seed).unwrap().public_key();
         Member::connect(&servers[0], &ca.unwrap(), seed, key).await
     }
@@ -156,7 +166,7 @@ async fn each_member_has_its_own_subjects_and_no_others() {
         assert!(!alpha.subscribes(bad).await, "alpha subscribes {bad}");
     }
 
-    for good in ["rt.default.alpha.dial", "rt.default.beta.s.1", "hosts.entry", "hosts.mark"] {
+    for good in ["rt.default.alpha.dial", "rt.default.beta.s.1"] {
         assert!(api.publishes(good).await, "api publishes {good}");
     }
     for bad in [
@@ -166,10 +176,7 @@ async fn each_member_has_its_own_subjects_and_no_others() {
         "$KV.RT.alpha",
         "$JS.API.STREAM.DELETE.KV_RT",
         "$JS.API.STREAM.PURGE.KV_RT",
-        "$JS.API.STREAM.DELETE.HOSTS",
-        "$JS.API.STREAM.PURGE.HOSTS",
-        "$JS.API.STREAM.UPDATE.HOSTS",
-        "$JS.API.STREAM.MSG.DELETE.HOSTS",
+        "hosts.entry",
         "$JS.API.STREAM.CREATE.X",
         "$SYS.REQ.SERVER.PING.JSZ",
         &of_alpha,
@@ -179,6 +186,27 @@ async fn each_member_has_its_own_subjects_and_no_others() {
     }
     for bad in [">", "rt.>", "rt.default.alpha.dial", "$KV.>", "_INBOX.>", "$SYS.>", &of_alpha] {
         assert!(!api.subscribes(bad).await, "api subscribes {bad}");
+    }
+
+    let mut hosts = server.member_by("api.toml", "hosts_key").await;
+    for good in ["hosts.entry", "hosts.mark"] {
+        assert!(hosts.publishes(good).await, "hosts publish {good}");
+    }
+    for bad in [
+        "hosts.other",
+        "$KV.RT.alpha",
+        "rt.default.alpha.dial",
+        "$JS.API.STREAM.DELETE.HOSTS",
+        "$JS.API.STREAM.PURGE.HOSTS",
+        "$JS.API.STREAM.UPDATE.HOSTS",
+        "$JS.API.STREAM.MSG.DELETE.HOSTS",
+        "$JS.API.STREAM.CREATE.X",
+        "$SYS.REQ.SERVER.PING.JSZ",
+    ] {
+        assert!(!hosts.publishes(bad).await, "hosts publish {bad}");
+    }
+    for bad in [">", "hosts.>", "hosts.entry", "up.>", "hb.>", "$SYS.>"] {
+        assert!(!hosts.subscribes(bad).await, "hosts subscribe {bad}");
     }
 
     // The operator asks the servers how they are, and is in no other way in the fleet.
@@ -224,6 +252,45 @@ async fn a_runtime_removes_no_record_of_another() {
     let mut later = skep_fleet::discover(&host, 1);
     let seen = tokio::time::timeout(Duration::from_secs(10), later.wait_for(has_beta));
     assert!(seen.await.is_ok(), "the record of beta is gone");
+}
+
+/// A member of an account can have a server's acknowledgement sent to any subject of that account.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledgement_that_is_sent_elsewhere_harms_no_other() {
+    let server = Server::start();
+    let host = FleetConnection::open(&server.access("api.toml")).await.unwrap();
+    let log = FleetConnection::open(&server.access_by("api.toml", "hosts_key")).await.unwrap();
+    let log = HostLog::new(&log, 1);
+    let _found = skep_fleet::discover(&host, 1);
+    let (alpha, beta) =
+        (server.member("runtime-alpha.toml").await, server.member("runtime-beta.toml").await);
+    let first = log.append(b"{}".to_vec()).await.unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    // The bucket of the records is made soon.
+    while alpha.client.request("$KV.RT.alpha", "{}".into()).await.is_err() {
+        assert!(Instant::now() < until, "no record is stored");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for elsewhere in ["hosts.entry", "hosts.mark", "$KV.RT.beta"] {
+        for _ in 0..10 {
+            alpha.client.publish_with_reply("$KV.RT.alpha", elsewhere, "{}".into()).await.unwrap();
+        }
+    }
+    alpha.client.request("$KV.RT.alpha", "{}".into()).await.unwrap();
+    assert_eq!(log.append(b"{}".to_vec()).await.unwrap(), first + 1);
+
+    // What is stored of beta is spoiled, and its signs of life are not.
+    let beat = r#"{"runtime_id":"beta","host_id":"h","pool":"default","version":"1","process":"p","workers":0,"connected":0}"#;
+    let mut found = skep_fleet::discover(&host, 1);
+    let has_beta = |found: &Arc<FoundRuntimes>| found.contains_key(&"beta".parse().unwrap());
+    loop {
+        beta.client.publish("hb.default.beta", beat.into()).await.unwrap();
+        let seen = tokio::time::timeout(Duration::from_millis(500), found.wait_for(has_beta));
+        if seen.await.is_ok() {
+            break;
+        }
+        assert!(Instant::now() < until, "beta is not seen");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -106,7 +106,7 @@ impl Access {
     ) -> Result<Self, RegistryError> {
         let ended = watch::Sender::new(());
         let replica = Replica::start(log, Arc::clone(&database), ended.clone())?;
-        Ok(Self::of(database, Some(replica), ended, now))
+        Ok(Self::of(database, Some(Arc::new(replica)), ended, now))
     }
 
     fn of(
@@ -147,6 +147,16 @@ impl Access {
         }
     }
 
+    /// [`Self::catch_up`], for a blocking thread.
+    pub(crate) fn catch_up_blocking(&self) -> Result<(), Error> {
+        self.0.replica.as_ref().map_or(Ok(()), |replica| replica.catch_up_blocking())
+    }
+
+    /// Returns true if the tokens, sessions and audit are those of a fleet.
+    pub fn is_shared(&self) -> bool {
+        self.0.replica.is_some()
+    }
+
     /// Creates a token. Its text is only in the return value.
     ///
     /// # Errors
@@ -173,6 +183,8 @@ impl Access {
         let token = AccessChange::CreateToken(TokenRow { view: view.clone(), digest });
         let audited = Change::ok(Some(of_token(&view)));
         self.commit(Some(&token), Action::TokenCreate, by.token_id.as_ref(), audited)?;
+        // In a fleet it is not made if the caller's own token ended meanwhile.
+        self.find_token(&view.token_id).map_err(|_| Error::Unauthenticated)?;
         Ok((secret, view))
     }
 
@@ -181,6 +193,7 @@ impl Access {
     /// # Errors
     /// Any error of `registry.db`.
     pub fn tokens(&self) -> Result<Vec<TokenView>, Error> {
+        self.catch_up_blocking()?;
         Ok(self.0.database.read(token::all)?)
     }
 
@@ -204,12 +217,14 @@ impl Access {
 
     /// Revokes a token for a caller, as whom the audit records it.
     pub(crate) fn revoke_by(&self, by: &Caller, id: &TokenId) -> Result<TokenView, Error> {
+        self.catch_up_blocking()?;
         let before = self.find_token(id)?;
         let revoked = AccessChange::RevokeToken(id.clone(), self.now());
         let audited = Change { before: Some(of_token(&before)), ..Change::ok(None) };
         self.commit(Some(&revoked), Action::TokenRevoke, by.token_id.as_ref(), audited)?;
         self.recheck_streams();
-        self.find_token(id)
+        let after = self.find_token(id)?;
+        if after.revoked_at.is_none() { Err(Error::Unauthenticated) } else { Ok(after) }
     }
 
     /// Returns true if a token was ever created, including revoked ones.
@@ -259,7 +274,8 @@ impl Access {
     pub async fn bearer(&self, peer: IpAddr, secret: &str) -> Result<Caller, Error> {
         self.check_attempts(peer, secret)?;
         let mut found = self.token(secret)?;
-        if let (Some(replica), false) = (&self.0.replica, found.is_of_process()) {
+        let is_token = id_in::<TokenId>(SecretKind::Token, secret).is_some();
+        if let (Some(replica), true) = (&self.0.replica, is_token && !found.is_of_process()) {
             replica.fresh().await?;
             found = self.token(secret)?;
             if matches!(found, SecretLookup::Unknown) {
@@ -287,9 +303,7 @@ impl Access {
                 }
             }
             None => {
-                if let Some(replica) = &self.0.replica {
-                    replica.catch_up_blocking()?;
-                }
+                self.catch_up_blocking()?;
                 match self.token(secret)? {
                     found if found.is_of_process() => SecretLookup::Ended,
                     found => found,
@@ -354,6 +368,7 @@ impl Access {
     /// # Errors
     /// Any error of `registry.db`.
     pub(crate) fn sessions(&self) -> Result<Vec<(SessionView, Caller)>, Error> {
+        self.catch_up_blocking()?;
         let now = self.now();
         Ok(self.0.database.read(|connection| {
             let mut all = Vec::new();
@@ -411,7 +426,7 @@ impl Access {
         let pause = if self.0.replica.is_some() { FOLLOWED } else { LOOKED };
         while self.is_good(&caller).unwrap_or(true) {
             if let Some(replica) = &self.0.replica
-                && let Err(error) = replica.fresh().await
+                && let Err(error) = replica.still_fresh().await
             {
                 return error;
             }

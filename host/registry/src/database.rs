@@ -102,7 +102,10 @@ const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE replica (
         log TEXT PRIMARY KEY,
-        applied INTEGER NOT NULL
+        applied INTEGER NOT NULL,
+        -- The last entry, by which a log that was set back is told.
+        entry INTEGER,
+        digest BLOB
     ) WITHOUT ROWID;
 ",
 ];

@@ -58,5 +58,5 @@ pub use registrar::Registrar;
 pub use registry::{Registry, RegistryParts, SharedAccess, follows_fleet};
 pub use remotes::{RemoteSpec, Remotes};
 pub use secret::Secret;
-pub use shared_log::{LogItem, LogItems, SharedLog};
+pub use shared_log::{ENTRY_BYTES, LogItem, LogItems, SharedLog};
 pub use sites::{SiteRoute, SiteSpec};

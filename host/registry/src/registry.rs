@@ -118,6 +118,12 @@ impl Registry {
         let access = match parts.shared {
             None => registrar.access().clone(),
             Some(SharedAccess { fleet, log }) => {
+                if registrar.access().has_tokens().unwrap_or(false) {
+                    tracing::warn!(
+                        "the tokens that this store had before its host joined a fleet are not valid \
+                         there; create others"
+                    );
+                }
                 let file = RegistryDatabase::open(shared_dir, &format!("fleet-{fleet}.db"))?;
                 Access::shared(Arc::new(file), log, now)?
             }
@@ -339,6 +345,7 @@ impl Registry {
         self.0.gate.policy.allows(caller, Role::Admin)?;
         let before = query.cursor.as_deref().map(audit_from_text).transpose()?;
         let policy = &self.0.gate.policy;
+        self.access().catch_up_blocking()?;
         let has = |entry: &AuditEntry| {
             let seen = entry.runtime_id.as_ref().is_none_or(|id| policy.sees(caller, id));
             seen && query.has(entry)

@@ -6,10 +6,13 @@ use async_trait::async_trait;
 use futures_util::Stream;
 use skep_protocol::Error;
 
+/// Maximum bytes of an entry.
+pub const ENTRY_BYTES: usize = 240 << 10;
+
 /// A log that all hosts of a fleet write, and read in one order. What was acknowledged stays in it.
 #[async_trait]
 pub trait SharedLog: Send + Sync {
-    /// Appends an entry of at most 256 KiB, and returns its number.
+    /// Appends an entry of at most [`ENTRY_BYTES`], and returns its number.
     ///
     /// # Errors
     /// [`Error::Busy`] if the fleet did not acknowledge it in time; it may be in the log all the same.
@@ -20,7 +23,7 @@ pub trait SharedLog: Send + Sync {
     /// that was acknowledged before this call has a lower number.
     ///
     /// # Errors
-    /// As [`SharedLog::append`].
+    /// [`Error::Busy`].
     async fn mark(&self) -> Result<u64, Error>;
 
     /// Returns a text that is the same for all readers of this log, and for no other log.

@@ -22,11 +22,14 @@ const PORTS: std::ops::Range<u16> = 10_000..28_000;
 /// Servers talk to each other this many ports above.
 const CLUSTER: u16 = 2_000;
 
-/// The servers of a fleet. They are killed on drop.
+/// The servers of a fleet.
 pub struct NatsServers {
     dir: TestDir,
-    servers: Mutex<Vec<Child>>,
+    servers: Mutex<Vec<NatsServer>>,
 }
+
+/// A server that is killed on drop.
+struct NatsServer(Child);
 
 impl NatsServers {
     /// Starts as many servers, with files for these runtimes.
@@ -48,7 +51,7 @@ impl NatsServers {
 
     /// Kills a server, counted from 1.
     pub fn kill(&self, number: usize) {
-        kill(&mut self.servers()[number - 1]);
+        self.servers()[number - 1].kill();
     }
 
     /// Starts a server again that was killed.
@@ -59,20 +62,26 @@ impl NatsServers {
     /// Stops a server's process without ending it, or lets it go on.
     pub fn pause(&self, number: usize, is_paused: bool) {
         let signal = if is_paused { Signal::STOP } else { Signal::CONT };
-        let pid = Pid::from_child(&self.servers()[number - 1]);
+        let pid = Pid::from_child(&self.servers()[number - 1].0);
         kill_process(pid, signal).expect("the server runs");
     }
 
-    fn servers(&self) -> MutexGuard<'_, Vec<Child>> {
+    fn servers(&self) -> MutexGuard<'_, Vec<NatsServer>> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for NatsServers {
+impl NatsServer {
+    fn kill(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        self.0.wait().expect("the server is a child");
+    }
+}
+
+impl Drop for NatsServer {
     fn drop(&mut self) {
-        for server in self.servers().iter_mut() {
-            kill(server);
-        }
+        self.kill();
     }
 }
 
@@ -89,35 +98,29 @@ fn init(dir: &Path, port: u16, count: u16, runtimes: &[&str]) {
 
 /// Starts a server in the folder of its files, and waits until it listens. Returns `None` if one of its
 /// ports is taken.
-fn serve(dir: &Path, number: usize) -> Option<Child> {
+fn serve(dir: &Path, number: usize) -> Option<NatsServer> {
     let program = xtask::nats::ensure().expect("the server can be fetched");
     let log_path = dir.join(format!("nats-{number}.log"));
     let log = File::create(&log_path).expect("a log can be made");
-    let mut child = Command::new(program)
+    let server = Command::new(program)
         .args(["-c", &format!("server-{number}.conf")])
         .current_dir(dir.join("fleet"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
+        .map(NatsServer)
         .expect("the server starts");
     let until = Instant::now() + PATIENCE;
     let said = || std::fs::read_to_string(&log_path).expect("the log can be read");
     while !said().contains("Server is ready") {
         if said().contains("address already in use") {
-            kill(&mut child);
             return None;
         }
         assert!(Instant::now() < until, "{}", said());
         std::thread::sleep(Duration::from_millis(10));
     }
-    Some(child)
-}
-
-fn kill(child: &mut Child) {
-    // It may have ended already.
-    let _ = child.kill();
-    child.wait().expect("the server is a child");
+    Some(server)
 }
 
 /// Returns the first of several ports that are free now, and those of the same servers for each other.

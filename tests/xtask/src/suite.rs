@@ -128,7 +128,13 @@ const TEST: &[Step] = &[
         about: "run all tests of the workspace, with doc tests",
         minutes: 6,
         needs: &[GUESTS.name],
-        take: |name| cargo(name, &["test", "--locked", "--workspace", "--no-fail-fast"]),
+        take: |name| {
+            let mut tests = Command::new("cargo");
+            tests.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
+            // Half of the time they wait for processes and clocks.
+            let cores = std::thread::available_parallelism().map_or(2, usize::from);
+            run(name, tests.env("RUST_TEST_THREADS", (cores + 1).to_string()))
+        },
     },
     Step {
         name: "browser",

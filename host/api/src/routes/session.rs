@@ -12,6 +12,7 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use skep_protocol::{Error, Login, Me, Role};
 use skep_registry::Caller;
+use tokio::sync::Semaphore;
 
 use crate::app::App;
 use crate::credential::{COOKIE_NAME, Credential};
@@ -66,10 +67,16 @@ async fn login(
     Ok(([(SET_COOKIE, cookie(session.expose(), AGE_S, secure)?)], shown(caller)))
 }
 
-/// Runs work that waits for the disk on a blocking thread.
+/// Maximum number of threads that wait for the disk or the fleet. Other work needs such threads too.
+const WAITING: usize = 64;
+
+/// Runs work that waits for the disk, or for the fleet, on a blocking thread.
 pub(super) async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
+    static THREADS: Semaphore = Semaphore::const_new(WAITING);
+    // It is never closed.
+    let _thread = THREADS.acquire().await;
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Internal))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -139,9 +139,24 @@ impl RemoteRunner {
 
     /// Ends a step at the runtime, which would go on with it otherwise.
     async fn end(&self, key: StepKey) {
-        let ended = timeout(LAST_CALL, self.client.cancel_step(key)).await;
-        if !matches!(ended, Ok(Ok(()) | Err(Error::UnknownStep))) {
+        let ending = async {
+            while let Err(Error::RuntimeUnavailable | Error::Busy { .. }) =
+                self.client.cancel_step(key.clone()).await
+            {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        if timeout(LAST_CALL, ending).await.is_err() {
             tracing::warn!("the runtime does not answer; it may go on with a step");
+        }
+    }
+
+    /// Ends a step that may have begun, though no answer said so. A step is begun once, so that asking again
+    /// returns it.
+    async fn end_begun(&self, request: StepRequest) {
+        let begun = timeout(LAST_CALL, self.client.start_step(request, Role::Admin)).await;
+        if let Ok(Ok(view)) = begun {
+            self.end(view.key).await;
         }
     }
 
@@ -155,8 +170,17 @@ impl RemoteRunner {
         };
         let mut last = Error::UnknownStep;
         for _ in 0..MOST_STARTS {
-            let start = || self.client.start_step(request.clone(), Role::Admin);
-            let view = match self.reach(start).await {
+            let was_sent = AtomicBool::new(false);
+            let start = || {
+                was_sent.store(true, Ordering::Relaxed);
+                self.client.start_step(request.clone(), Role::Admin)
+            };
+            let begun = self.reach(start).await;
+            if matches!(begun, Err(Lost::Cancelled)) && was_sent.into_inner() {
+                self.end_begun(request).await;
+                return Err(Lost::Cancelled);
+            }
+            let view = match begun {
                 Err(Lost::Runtime(error @ Error::UnknownBlob(_))) => {
                     // It was restarted, and has collected its garbage.
                     last = error;
@@ -167,7 +191,7 @@ impl RemoteRunner {
                 view => view?,
             };
             let key = view.key.clone();
-            let mut done = pin!(async {
+            let done = async {
                 let result = self.follow(job, view).await?;
                 match self.download(&result).await {
                     Err(Lost::Runtime(Error::UnknownBlob(_) | Error::RuntimeUnavailable)) => {
@@ -175,16 +199,17 @@ impl RemoteRunner {
                     }
                     downloaded => downloaded.map(|()| result),
                 }
-            });
+            };
             let mut cancelled = self.cancelled.subscribe();
             let done = tokio::select! {
-                done = &mut done => done,
-                _ = cancelled.wait_for(|cancelled| *cancelled) => {
-                    self.end(key).await;
-                    // What it printed until then is copied.
-                    timeout(LAST_CALL, done).await.unwrap_or(Err(Lost::Cancelled))
-                }
+                biased;
+                _ = cancelled.wait_for(|cancelled| *cancelled) => Err(Lost::Cancelled),
+                done = done => done,
             };
+            if matches!(done, Err(Lost::Cancelled)) {
+                self.end(key).await;
+                return Err(Lost::Cancelled);
+            }
             match done {
                 // It was restarted, so the step begins again, and its log too.
                 Err(Lost::Runtime(error @ Error::UnknownStep)) => {

@@ -1,10 +1,10 @@
 //! Checks of a fleet: its servers, what they store, and the rights of the member whose file is given.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use skep_fleet::{FleetAccess, FleetConnection, HostLog, RightsToTry, ServerState, ServerStorage};
-use skep_protocol::Error;
 use skep_registry::SharedLog;
 
 use super::check::Check;
@@ -66,7 +66,7 @@ pub(super) fn checks(path: &Path) -> Result<Vec<Check>, Failed> {
             MemberFile::Operator(file) => checks.extend(servers(&access, file.replicas).await),
             MemberFile::Api(file) => {
                 checks.push(rights(&access, &skep_fleet::rights_of_host()).await);
-                checks.push(stores(&access, file.replicas).await);
+                checks.push(stores(&file.log_access(path, "skep-doctor"), file.replicas).await);
             }
             MemberFile::Runtime(file) => {
                 let wanted = skep_fleet::rights_of_runtime(&pool(&file.pool)?, &file.runtime_id);
@@ -208,19 +208,29 @@ fn group(states: &[ServerState], wanted: usize) -> Check {
 /// Checks that what the fleet stores has all of its copies.
 fn streams(states: &[ServerState], replicas: usize) -> Vec<Check> {
     let name = "fleet copies";
-    let all = states.iter().filter_map(|state| state.storage.as_ref());
-    let all: Vec<_> = all.flat_map(|storage| &storage.streams).collect();
+    let mut all: BTreeMap<&str, (usize, Option<usize>)> = BTreeMap::new();
+    for stream in
+        states.iter().filter_map(|state| state.storage.as_ref()).flat_map(|it| &it.streams)
+    {
+        let (wanted, current) = all.entry(&stream.name).or_insert((stream.replicas, None));
+        *wanted = stream.replicas;
+        *current = (*current).max(stream.current);
+    }
     if all.is_empty() {
         let hint = "start a host with `skep up --fleet`: the first one makes what the fleet needs";
         return vec![Check::degraded(name, "nothing is stored yet", hint)];
     }
-    let checks = all.into_iter().map(|stream| {
-        let found = format!("{} of {} copies of {}", stream.current, stream.replicas, stream.name);
-        if stream.replicas < replicas {
+    let checks = all.into_iter().map(|(stream, (wanted, current))| {
+        let Some(current) = current else {
+            let found = format!("{stream} has no leader, so nothing is stored there");
+            return Check::failed(name, found, "start the servers that are missing");
+        };
+        let found = format!("{current} of {wanted} copies of {stream}");
+        if wanted < replicas {
             let found = format!("{found}, which was made for fewer than {replicas} servers");
             return Check::failed(name, found, "stop the hosts, and make it anew on three servers");
         }
-        match stream.current < stream.replicas {
+        match current < wanted {
             true => {
                 Check::failed(name, found, "start the missing servers, and wait until they follow")
             }
@@ -261,11 +271,6 @@ async fn stores(access: &FleetAccess, replicas: usize) -> Check {
     };
     match HostLog::new(&connection, replicas).mark().await {
         Ok(_) => Check::ok(name, "acknowledged"),
-        Err(Error::StorageFull) => Check::failed(
-            name,
-            "the servers have no room",
-            "make room on their disks, and restart them",
-        ),
         Err(error) => Check::failed(name, format!("not acknowledged: {error}"), hint),
     }
 }
@@ -357,15 +362,16 @@ mod tests {
 
     #[test]
     fn a_missing_copy_is_named() {
-        let with = |replicas, current| {
+        let with = |replicas, current: Option<usize>| {
             let mut state = state("one");
             let name = "HOSTS".to_owned();
             storage(&mut state).streams.push(StoredStream { name, replicas, current });
             streams(&[state], 3).remove(0).status
         };
-        assert_eq!(with(3, 3), CheckStatus::Ok);
-        assert_eq!(with(3, 2), CheckStatus::Failed);
-        assert_eq!(with(1, 1), CheckStatus::Failed);
+        assert_eq!(with(3, Some(3)), CheckStatus::Ok);
+        assert_eq!(with(3, Some(2)), CheckStatus::Failed);
+        assert_eq!(with(3, None), CheckStatus::Failed);
+        assert_eq!(with(1, Some(1)), CheckStatus::Failed);
         assert_eq!(streams(&[state("one")], 3)[0].status, CheckStatus::Degraded);
     }
 }

@@ -62,6 +62,9 @@ impl fmt::Display for ServerAddress {
 pub(super) struct MemberKeys {
     pub(super) operator: String,
     pub(super) api: String,
+    /// The key with which the hosts reach their log. It is in an account of its own: a member of the
+    /// other can have a server's acknowledgement sent to any subject there.
+    pub(super) hosts: String,
     pub(super) runtimes: BTreeMap<RuntimeId, String>,
     pub(super) pool: SubjectPart,
 }
@@ -107,11 +110,13 @@ pub(super) fn server_file(
             ),
         );
     }
-    text.push_str("accounts {\n  SKEP { jetstream: enabled, users: [\n");
+    text.push_str("accounts {\n  RUNTIMES { jetstream: enabled, users: [\n");
     put_user(&mut text, &members.api, &api_rights(&members.api));
     for (runtime, key) in &members.runtimes {
         put_user(&mut text, key, &runtime_rights(&members.pool, runtime, key));
     }
+    text.push_str("  ] }\n  HOSTS { jetstream: enabled, users: [\n");
+    put_user(&mut text, &members.hosts, &hosts_rights(&members.hosts));
     text.push_str("  ] }\n  SYSTEM { users: [\n");
     put_user(&mut text, &members.operator, &operator_rights(&members.operator));
     text.push_str("  ] }\n}\nsystem_account: SYSTEM\n");
@@ -136,7 +141,28 @@ fn operator_rights(key: &str) -> MemberRights {
     }
 }
 
-/// A host opens streams to runtimes, reads what they say of themselves, and shares a log with others.
+/// A host shares a log with the others.
+fn hosts_rights(key: &str) -> MemberRights {
+    let publish = [
+        "hosts.entry",
+        "hosts.mark",
+        "$JS.API.INFO",
+        "$JS.API.STREAM.INFO.HOSTS",
+        "$JS.API.STREAM.CREATE.HOSTS",
+        "$JS.API.CONSUMER.CREATE.HOSTS",
+        "$JS.API.CONSUMER.CREATE.HOSTS.>",
+        "$JS.API.CONSUMER.INFO.HOSTS.>",
+        "$JS.API.CONSUMER.DELETE.HOSTS.>",
+        "$JS.FC.>",
+    ];
+    MemberRights {
+        publish: publish.map(str::to_owned).to_vec(),
+        subscribe: vec![format!("_INBOX.{key}.>")],
+        answers: false,
+    }
+}
+
+/// A host opens streams to runtimes, and reads what they say of themselves.
 fn api_rights(key: &str) -> MemberRights {
     let publish = [
         "rt.*.*.dial",
@@ -149,14 +175,6 @@ fn api_rights(key: &str) -> MemberRights {
         "$JS.API.CONSUMER.INFO.KV_RT.>",
         "$JS.API.CONSUMER.DELETE.KV_RT.>",
         "$JS.FC.>",
-        "hosts.entry",
-        "hosts.mark",
-        "$JS.API.STREAM.INFO.HOSTS",
-        "$JS.API.STREAM.CREATE.HOSTS",
-        "$JS.API.CONSUMER.CREATE.HOSTS",
-        "$JS.API.CONSUMER.CREATE.HOSTS.>",
-        "$JS.API.CONSUMER.INFO.HOSTS.>",
-        "$JS.API.CONSUMER.DELETE.HOSTS.>",
     ];
     MemberRights {
         publish: publish.map(str::to_owned).to_vec(),

@@ -32,11 +32,15 @@ impl FirstCredentials {
             // What this host knows may be old: another may have the first token.
             tracing::debug!(%error, "the fleet's tokens are not known yet");
             terminal::say("warning", "the fleet does not answer, so no token is accepted yet");
+            if let Some(address) = address {
+                check(address, false)?;
+            }
             return Ok(Self { token: None, login: Some(access.login_code()?) });
         }
         let is_first = !access.has_tokens()?;
         if let Some(address) = address {
-            check(address, is_first)?;
+            // Nothing but a host can create the first token of a fleet.
+            check(address, is_first && !access.is_shared())?;
         }
         if surface == Surface::Runtime {
             return Ok(Self { token: None, login: None });

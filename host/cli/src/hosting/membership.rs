@@ -98,7 +98,8 @@ impl Listener for FleetStreams {
 
 /// The runtimes of a fleet, as a registry sees them.
 pub(super) struct FleetRuntimes {
-    connection: FleetConnection,
+    /// The connection to the log of the hosts.
+    log: FleetConnection,
     dialer: Dialer,
     file: ApiFile,
     found: watch::Receiver<Arc<Vec<DiscoveredRuntime>>>,
@@ -112,6 +113,8 @@ impl FleetRuntimes {
         }
         let access = file.servers.access(path, "skep-up");
         let connection = FleetConnection::open(&access).await.map_err(failed)?;
+        let log = file.log_access(path, "skep-up-log");
+        let log = FleetConnection::open(&log).await.map_err(failed)?;
         let dialer = Dialer::start(&connection).await.map_err(failed)?;
         let discovered = skep_fleet::discover(&connection, file.replicas);
         let known = file.clone();
@@ -127,12 +130,12 @@ impl FleetRuntimes {
                 }
             }
         });
-        Ok(Self { connection, dialer, file, found })
+        Ok(Self { log, dialer, file, found })
     }
 
     /// Returns what this host shares with the others of its fleet.
     pub(super) fn shared_access(&self) -> SharedAccess {
-        let log = HostLog::new(&self.connection, self.file.replicas);
+        let log = HostLog::new(&self.log, self.file.replicas);
         SharedAccess { fleet: self.file.fleet.clone(), log: Arc::new(log) }
     }
 }

@@ -33,8 +33,10 @@ impl TokenKeeper {
             Some(host) if host.is_in_fleet => {
                 Ok(Self::Fleet(HostArgs::default().connect(location)?.host()?))
             }
-            None if follows => Err(Failed::here("the tokens of this store are in its fleet")
-                .hint("start its host, which reaches the fleet: `skep up --fleet FILE`")),
+            None if follows => Err(Failed::here("the tokens of this store are in its fleet").hint(
+                "start its host, which reaches the fleet: `skep up --fleet FILE`; if it has left \
+                     the fleet, move the file fleet-*.db of the store away",
+            )),
             _ => Ok(Self::Store(registrar::open(location)?)),
         }
     }

@@ -4,12 +4,15 @@
 //! end the access of a caller. An unknown action is only recorded.
 
 use serde::{Deserialize, Serialize};
-use skep_protocol::{AuditedState, RuntimeId, SessionId, Timestamp, TokenId, TokenView, WorkerId};
+use skep_protocol::{
+    AuditedState, Error, Invalid, RuntimeId, SessionId, Timestamp, TokenId, TokenView, WorkerId,
+};
 
 use crate::RegistryError;
 use crate::access::{AccessChange, SessionRow, TokenRow};
 use crate::audit::{AuditRecord, AuditRow};
 use crate::secret::SecretDigest;
+use crate::shared_log::ENTRY_BYTES;
 
 /// A record of the audit, with the change that it is about if that is in the log too.
 #[derive(Serialize, Deserialize)]
@@ -48,8 +51,23 @@ enum StoredChange {
     },
 }
 
-/// Encodes an entry.
-pub(super) fn encode(change: Option<&AccessChange>, record: &AuditRecord) -> Vec<u8> {
+/// Encodes an entry. If it would be too long, it is encoded without the states before and after.
+///
+/// # Errors
+/// [`Invalid::Body`] if the change itself is too long.
+pub(super) fn encode(
+    change: Option<&AccessChange>,
+    record: &AuditRecord,
+) -> Result<Vec<u8>, Error> {
+    let whole = encode_all(change, record);
+    if whole.len() <= ENTRY_BYTES {
+        return Ok(whole);
+    }
+    let short = encode_all(change, &AuditRecord { before: None, after: None, ..record.clone() });
+    if short.len() <= ENTRY_BYTES { Ok(short) } else { Err(Invalid::Body.into()) }
+}
+
+fn encode_all(change: Option<&AccessChange>, record: &AuditRecord) -> Vec<u8> {
     let change = change.map(|change| match change {
         AccessChange::CreateToken(TokenRow { view, digest }) => {
             StoredChange::CreateToken { token: view.clone(), digest: *digest.as_bytes() }
@@ -91,6 +109,11 @@ impl LogEntry {
         let mut record: StoredEntry =
             serde_json::from_slice(entry).map_err(|_| RegistryError::NewerEntry)?;
         Ok(Self { change: record.change.take().map(AccessChange::from), record })
+    }
+
+    /// Returns the token by which the change was made, and the time.
+    pub(super) fn by(&self) -> Option<(&TokenId, Timestamp)> {
+        self.record.token_id.as_ref().map(|id| (id, self.record.at))
     }
 
     /// Returns the row of the audit.
@@ -154,17 +177,17 @@ mod tests {
     #[test]
     fn an_encoded_entry_is_decoded() {
         let ended = AccessChange::EndSession("0123456789ab".parse().unwrap());
-        let read = LogEntry::decode(&encode(Some(&ended), &record())).unwrap();
+        let read = LogEntry::decode(&encode(Some(&ended), &record()).unwrap()).unwrap();
         assert!(
             matches!(&read.change, Some(AccessChange::EndSession(id)) if id.as_str() == "0123456789ab")
         );
         assert_eq!(read.row(3), AuditRow { seq: Some(3), ..AuditRow::from(&record()) });
-        assert!(LogEntry::decode(&encode(None, &record())).unwrap().change.is_none());
+        assert!(LogEntry::decode(&encode(None, &record()).unwrap()).unwrap().change.is_none());
     }
 
     #[test]
     fn an_unknown_change_is_not_ignored_and_an_unknown_action_is_recorded() {
-        let known = String::from_utf8(encode(None, &record())).unwrap();
+        let known = String::from_utf8(encode(None, &record()).unwrap()).unwrap();
         let newer = known.replace("\"change\":null", r#""change":{"kind":"narrow_token"}"#);
         for entry in [newer.as_str(), "{}"] {
             assert_ne!(entry, known);
@@ -173,5 +196,33 @@ mod tests {
         }
         let other = known.replace("token.create", "token.narrow");
         assert_eq!(LogEntry::decode(other.as_bytes()).unwrap().row(1).action, "token.narrow");
+    }
+
+    #[test]
+    fn a_long_record_loses_its_states_and_a_long_change_is_refused() {
+        let runtime = |n| format!("runtime-{n}").parse().unwrap();
+        let runtimes: Vec<RuntimeId> = (0..20_000).map(runtime).collect();
+        let token = TokenView {
+            token_id: "0123456789ab".parse().unwrap(),
+            name: None,
+            role: skep_protocol::Role::Viewer,
+            runtimes: Some(runtimes.clone()),
+            created_at: Timestamp(1),
+            expires_at: None,
+            revoked_at: None,
+        };
+        let audited = skep_protocol::AuditedToken {
+            token_id: token.token_id.clone(),
+            name: None,
+            role: token.role,
+            runtimes: Some(runtimes),
+        };
+        let after = AuditedState { token: Some(audited), ..AuditedState::default() };
+        let record = AuditRecord { after: Some(after), ..record() };
+        let encoded = encode(None, &record).unwrap();
+        assert!(encoded.len() < 1_000, "{}", encoded.len());
+        let digest = SecretDigest::from_bytes([0; 32]);
+        let change = AccessChange::CreateToken(TokenRow { view: token, digest });
+        assert_eq!(encode(Some(&change), &record).err(), Some(Invalid::Body.into()));
     }
 }
