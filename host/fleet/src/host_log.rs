@@ -9,7 +9,7 @@ use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{self, ErrorCode, stream};
 use async_trait::async_trait;
-use futures_util::{StreamExt, TryFutureExt};
+use futures_util::{StreamExt, TryFutureExt, TryStreamExt};
 use skep_protocol::Error;
 use skep_registry::{ENTRY_BYTES, LogItem, LogItems, SharedLog};
 use tokio::sync::OnceCell;
@@ -162,7 +162,10 @@ impl SharedLog for HostLog {
             // An error means that there will be no other connection.
             let _ = connected.changed().await;
         };
-        items.try_flatten_stream().take_until(broken).boxed()
+        let items = items.try_flatten_stream();
+        // The library begins at the first message again if it is interrupted before it had one.
+        let items = items.try_filter(move |item| std::future::ready(item.number > after));
+        items.take_until(broken).boxed()
     }
 }
 

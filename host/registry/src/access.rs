@@ -182,9 +182,12 @@ impl Access {
             TokenView { token_id: id, name, role, runtimes, created_at, expires_at, revoked_at };
         let token = AccessChange::CreateToken(TokenRow { view: view.clone(), digest });
         let audited = Change::ok(Some(of_token(&view)));
-        self.commit(Some(&token), Action::TokenCreate, by.token_id.as_ref(), audited)?;
+        self.commit(Some(&token), Action::TokenCreate, by.into(), audited)?;
         // In a fleet it is not made if the caller's own token ended meanwhile.
-        self.find_token(&view.token_id).map_err(|_| Error::Unauthenticated)?;
+        self.find_token(&view.token_id).map_err(|error| match error {
+            Error::UnknownToken(_) => Error::Unauthenticated,
+            other => other,
+        })?;
         Ok((secret, view))
     }
 
@@ -221,7 +224,7 @@ impl Access {
         let before = self.find_token(id)?;
         let revoked = AccessChange::RevokeToken(id.clone(), self.now());
         let audited = Change { before: Some(of_token(&before)), ..Change::ok(None) };
-        self.commit(Some(&revoked), Action::TokenRevoke, by.token_id.as_ref(), audited)?;
+        self.commit(Some(&revoked), Action::TokenRevoke, by.into(), audited)?;
         self.recheck_streams();
         let after = self.find_token(id)?;
         if after.revoked_at.is_none() { Err(Error::Unauthenticated) } else { Ok(after) }
@@ -303,10 +306,15 @@ impl Access {
                 }
             }
             None => {
-                self.catch_up_blocking()?;
-                match self.token(secret)? {
-                    found if found.is_of_process() => SecretLookup::Ended,
-                    found => found,
+                let found = self.token(secret)?;
+                let is_token = id_in::<TokenId>(SecretKind::Token, secret).is_some();
+                if found.is_of_process() {
+                    SecretLookup::Ended
+                } else if is_token {
+                    self.catch_up_blocking()?;
+                    self.token(secret)?
+                } else {
+                    found
                 }
             }
         };
@@ -329,7 +337,12 @@ impl Access {
         });
         let started = started.map(AccessChange::StartSession);
         let audited = Change { outcome, ..Change::ok(None) };
-        self.commit(started.as_ref(), Action::Login, token_id.as_ref(), audited)?;
+        let by = ChangedBy { token_id: token_id.as_ref(), session_id: None };
+        self.commit(started.as_ref(), Action::Login, by, audited)?;
+        if started.is_some() && !self.has_session(&minted.id)? {
+            // The token ended meanwhile.
+            return Err(Error::Unauthenticated);
+        }
         let (caller, _) = found?;
         Ok((minted.secret, Caller { session_id: Some(minted.id), ..caller }))
     }
@@ -395,9 +408,15 @@ impl Access {
         let ended = AccessChange::EndSession(id.clone());
         let before = AuditedState { session_id: Some(id.clone()), ..Default::default() };
         let audited = Change { before: Some(before), ..Change::ok(None) };
-        self.commit(Some(&ended), Action::SessionEnd, by.token_id.as_ref(), audited)?;
+        self.commit(Some(&ended), Action::SessionEnd, by.into(), audited)?;
         self.recheck_streams();
-        Ok(())
+        if self.has_session(id)? { Err(Error::Unauthenticated) } else { Ok(()) }
+    }
+
+    fn has_session(&self, id: &SessionId) -> Result<bool, Error> {
+        let now = self.now();
+        let found = self.0.database.read(|connection| session::find(connection, id, now))?;
+        Ok(found.is_some())
     }
 
     /// Ends a session. Does nothing if the session has already ended.
@@ -413,7 +432,8 @@ impl Access {
             return Ok(());
         };
         let ended = AccessChange::EndSession(id);
-        self.commit(Some(&ended), Action::Logout, session.token_id.as_ref(), Change::ok(None))?;
+        let by = ChangedBy { token_id: session.token_id.as_ref(), session_id: None };
+        self.commit(Some(&ended), Action::Logout, by, Change::ok(None))?;
         self.recheck_streams();
         Ok(())
     }
@@ -443,19 +463,24 @@ impl Access {
         self.0.ended.send_replace(());
     }
 
+    /// Waits until what this process knows is at most 2 s old.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if the fleet does not answer.
+    pub(crate) async fn fresh(&self) -> Result<(), Error> {
+        match &self.0.replica {
+            Some(replica) => replica.fresh().await,
+            None => Ok(()),
+        }
+    }
+
     fn is_good(&self, caller: &Caller) -> Result<bool, Error> {
+        let Caller { token_id, session_id, .. } = caller;
         let now = self.now();
-        Ok(self.0.database.read(|connection| {
-            let session = match &caller.session_id {
-                Some(id) => session::find(connection, id, now)?.is_some(),
-                None => true,
-            };
-            let token = match &caller.token_id {
-                Some(id) => token::find(connection, id)?.is_some_and(|token| token.is_good(now)),
-                None => true,
-            };
-            Ok(session && token)
-        })?)
+        Ok(self
+            .0
+            .database
+            .read(|connection| is_valid(connection, token_id.as_ref(), session_id.as_ref(), now))?)
     }
 
     /// Looks up a token by its text.
@@ -503,14 +528,15 @@ impl Access {
         }
     }
 
-    /// Makes a change and records it in the audit. One that changes nothing is not recorded.
+    /// Makes a change for a caller and records it in the audit. One that changes nothing is not recorded.
     fn commit(
         &self,
         change: Option<&AccessChange>,
         action: Action,
-        token_id: Option<&TokenId>,
+        by: ChangedBy<'_>,
         audited: Change,
     ) -> Result<(), Error> {
+        let ChangedBy { token_id, session_id } = by;
         let Change { outcome, before, after } = audited;
         let record = AuditRecord {
             at: self.now(),
@@ -523,7 +549,7 @@ impl Access {
             after,
         };
         if let Some(replica) = &self.0.replica {
-            return replica.commit(change, &record);
+            return replica.commit(change, session_id, &record);
         }
         self.0.database.write(|transaction| {
             let made = change.map_or(Ok(true), |change| change.apply(transaction))?;
@@ -548,6 +574,19 @@ impl Access {
     }
 }
 
+/// The token and the session by which a change is made; neither for the operator on this machine.
+#[derive(Clone, Copy)]
+struct ChangedBy<'a> {
+    token_id: Option<&'a TokenId>,
+    session_id: Option<&'a SessionId>,
+}
+
+impl<'a> From<&'a Caller> for ChangedBy<'a> {
+    fn from(caller: &'a Caller) -> Self {
+        Self { token_id: caller.token_id.as_ref(), session_id: caller.session_id.as_ref() }
+    }
+}
+
 /// The audited result of a change of tokens or sessions.
 struct Change {
     outcome: &'static str,
@@ -566,6 +605,24 @@ fn of_token(view: &TokenView) -> AuditedState {
     let TokenView { token_id, name, role, runtimes, .. } = view.clone();
     let token = AuditedToken { token_id, name, role, runtimes };
     AuditedState { token: Some(token), ..AuditedState::default() }
+}
+
+/// Returns true if a caller's token and session are valid at that time.
+pub(crate) fn is_valid(
+    connection: &Connection,
+    token_id: Option<&TokenId>,
+    session_id: Option<&SessionId>,
+    at: Timestamp,
+) -> Result<bool, RegistryError> {
+    let session = match session_id {
+        Some(id) => session::find(connection, id, at)?.is_some(),
+        None => true,
+    };
+    let token = match token_id {
+        Some(id) => token::find(connection, id)?.is_some_and(|token| token.is_good(at)),
+        None => true,
+    };
+    Ok(session && token)
 }
 
 /// Returns the caller that a session authenticates; none if its token has ended.

@@ -44,6 +44,7 @@ impl Registry {
     /// [`Error::Forbidden`]; [`Error::UnknownToken`]; any error of `registry.db`.
     pub fn revoke_token(&self, caller: &Caller, id: &TokenId) -> Result<(), Error> {
         self.allows(caller, Role::Admin)?;
+        self.access().catch_up_blocking()?;
         let token = self.access().find_token(id)?;
         if !caller.sees_all_of(token.runtimes.as_deref()) {
             return Err(Error::UnknownToken(id.clone()));

@@ -277,13 +277,18 @@ pub(crate) fn while_valid<T: Send + 'static>(
         return items;
     }
     let (access, caller) = (access.clone(), caller.clone());
-    let ended = Box::pin(async move { access.ended(caller).await });
-    stream::unfold(Some((items, ended)), |open| async move {
-        let (mut items, mut ended) = open?;
+    let following = access.clone();
+    let ended = Box::pin(async move { following.ended(caller).await });
+    stream::unfold(Some((items, ended, access)), |open| async move {
+        let (mut items, mut ended, access) = open?;
+        // A reader may have paused for longer than what is known counts.
+        if let Err(error) = access.fresh().await {
+            return Some((Err(error), None));
+        }
         tokio::select! {
             biased;
             error = &mut ended => Some((Err(error), None)),
-            item = items.next() => item.map(|item| (item, Some((items, ended)))),
+            item = items.next() => item.map(|item| (item, Some((items, ended, access)))),
         }
     })
     .boxed()

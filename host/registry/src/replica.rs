@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use skep_protocol::Error;
+use skep_protocol::{Error, SessionId};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -104,11 +104,17 @@ impl Replica {
     pub(crate) fn commit(
         &self,
         change: Option<&AccessChange>,
+        session: Option<&SessionId>,
         record: &AuditRecord,
     ) -> Result<(), Error> {
-        let entry = entry::encode(change, record)?;
+        let entry = entry::encode(change, session, record)?;
         self.runtime.block_on(async {
+            let before = self.applier.applied();
             let number = self.log.append(entry).await?;
+            if before.is_some_and(|before| number <= before) {
+                // The log was set back, which the next mark shows too.
+                return Err(marks::busy());
+            }
             timeout(APPLIED, self.applier.reach(number)).await.unwrap_or(Err(marks::busy()))
         })
     }
@@ -118,6 +124,6 @@ impl Replica {
 #[async_trait]
 impl Audit for Replica {
     async fn record(&self, record: AuditRecord) -> Result<(), Error> {
-        self.log.append(entry::encode(None, &record)?).await.map(drop)
+        self.log.append(entry::encode(None, None, &record)?).await.map(drop)
     }
 }

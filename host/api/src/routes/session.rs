@@ -76,7 +76,12 @@ pub(super) async fn on_disk<T: Send + 'static>(
 ) -> Result<T, Error> {
     static THREADS: Semaphore = Semaphore::const_new(WAITING);
     // It is never closed.
-    let _thread = THREADS.acquire().await;
+    let thread = THREADS.acquire().await;
+    let work = move || {
+        // The thread goes on when its caller has gone.
+        let _thread = thread;
+        work()
+    };
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Internal))
 }
 

@@ -21,7 +21,7 @@ async fn every_error_has_its_own_problem() {
         let problem: skep_protocol::Problem = serde_json::from_slice(&said.body).unwrap();
         let again = problem.into_error().unwrap();
         assert_eq!((again.code(), again.to_string()), (error.code(), error.to_string()));
-        let timed = matches!(error.code(), "busy" | "mailbox_full");
+        let timed = matches!(error.code(), "busy" | "mailbox_full" | "too_many_attempts");
         assert_eq!(said.header("retry-after"), if timed { "2" } else { "" });
         let login = error.code() == "unauthenticated";
         assert_eq!(said.header("www-authenticate"), if login { "Bearer" } else { "" });

@@ -289,13 +289,13 @@ impl RemoteRunner {
         let until = Instant::now() + GIVE_UP;
         loop {
             let content = content(self.store.open_blob(&blob)?.into_std());
-            match self.client.put_blob(hash, content).await {
+            let pause = match self.client.put_blob(hash, content).await {
                 _ if self.is_cancelled() => return Err(Lost::Cancelled),
-                Err(Error::RuntimeUnavailable) if Instant::now() < until => {
-                    tokio::time::sleep(PAUSE).await;
-                }
+                Err(Error::RuntimeUnavailable) if Instant::now() < until => PAUSE,
+                Err(Error::Busy { retry_after }) if Instant::now() < until => retry_after,
                 stored => return Ok(stored?),
-            }
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 

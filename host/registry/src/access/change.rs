@@ -35,15 +35,6 @@ impl AccessChange {
         }
     }
 
-    /// Returns true if a caller with this token may make changes at that time.
-    pub(crate) fn may_be_made_by(
-        connection: &Connection,
-        token: &TokenId,
-        at: Timestamp,
-    ) -> Result<bool, RegistryError> {
-        Ok(token::find(connection, token)?.is_some_and(|token| token.is_good(at)))
-    }
-
     /// Returns true if a token or a session ends with it.
     pub(crate) fn ends_access(&self) -> bool {
         matches!(self, Self::RevokeToken(..) | Self::EndSession(_))

@@ -1,5 +1,6 @@
 //! The thread that applies a shared log to this host's file.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -30,6 +31,7 @@ pub(super) struct Applier {
 enum Work {
     Begin(String, oneshot::Sender<Result<u64, RegistryError>>),
     Apply(Vec<LogItem>, oneshot::Sender<Result<(), RegistryError>>),
+    Forget(oneshot::Sender<Result<(), RegistryError>>),
 }
 
 impl Applier {
@@ -70,6 +72,10 @@ impl Applier {
                         }
                         let _ = done.send(applied.map(drop));
                     }
+                    Work::Forget(done) => {
+                        told.send_replace(None);
+                        let _ = done.send(Ok(()));
+                    }
                 }
             }
         };
@@ -105,9 +111,10 @@ impl Applier {
         *self.applied.borrow()
     }
 
-    /// Forgets which log it is, until it begins again.
-    pub(super) fn forget(&self) {
-        self.applied.send_replace(None);
+    /// Forgets which log it is, until it begins again. What was handed over before is applied first.
+    pub(super) async fn forget(&self) -> Result<(), RegistryError> {
+        let (done, forgotten) = oneshot::channel();
+        self.hand(Work::Forget(done), forgotten).await
     }
 
     /// Waits until an item is applied.
@@ -145,6 +152,8 @@ fn begin(transaction: &Transaction<'_>, identity: &str) -> Result<LogPlace, Regi
     const FIRST: &str = "INSERT INTO replica (log, applied) SELECT ?1, 0
          WHERE NOT EXISTS (SELECT 1 FROM replica)";
     transaction.execute(FIRST, [identity])?;
+    // Numbers after the last entry were marks, and may be those of others in a log that was set back.
+    transaction.execute("UPDATE replica SET applied = coalesce(entry, 0)", [])?;
     place(transaction)?.filter(|place| place.log == identity).ok_or(RegistryError::OtherLog)
 }
 
@@ -165,8 +174,11 @@ fn apply(transaction: &Transaction<'_>, items: &[LogItem]) -> Result<(u64, bool)
     let mut ends_access = false;
     for item in items {
         let LogItem { number, entry } = item;
-        if *number <= last {
-            continue;
+        match number.cmp(&last) {
+            Ordering::Greater => {}
+            // The last entry comes again after a new beginning.
+            Ordering::Equal => continue,
+            Ordering::Less => return Err(RegistryError::OtherLog),
         }
         if let Some(applied) = AppliedEntry::of(item) {
             const ENTRY: &str = "UPDATE replica SET entry = ?1, digest = ?2";
@@ -192,12 +204,8 @@ fn apply_entry(
 ) -> Result<(), RegistryError> {
     let row = entry.row(number);
     let Some(change) = &entry.change else { return audit::add(transaction, row) };
-    // The host that appended it may not have known that the token of its caller had ended.
-    let may = match entry.by() {
-        Some((token, at)) => AccessChange::may_be_made_by(transaction, token, at)?,
-        None => true,
-    };
-    if !may {
+    // The host that appended it may not have known that its caller's token or session had ended.
+    if !entry.may_be_made(transaction)? {
         let outcome = audit_word(Some(&Error::Unauthenticated));
         return audit::add(transaction, AuditRow { outcome, ..row });
     }

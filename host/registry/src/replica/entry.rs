@@ -3,13 +3,14 @@
 //! Hosts of several versions read them. A change that a host does not know is an error, since it may
 //! end the access of a caller. An unknown action is only recorded.
 
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use skep_protocol::{
     AuditedState, Error, Invalid, RuntimeId, SessionId, Timestamp, TokenId, TokenView, WorkerId,
 };
 
 use crate::RegistryError;
-use crate::access::{AccessChange, SessionRow, TokenRow};
+use crate::access::{self, AccessChange, SessionRow, TokenRow};
 use crate::audit::{AuditRecord, AuditRow};
 use crate::secret::SecretDigest;
 use crate::shared_log::ENTRY_BYTES;
@@ -19,6 +20,8 @@ use crate::shared_log::ENTRY_BYTES;
 struct StoredEntry {
     at: Timestamp,
     token_id: Option<TokenId>,
+    /// The session of the caller, for a change.
+    session_id: Option<SessionId>,
     action: String,
     runtime_id: Option<RuntimeId>,
     worker_id: Option<WorkerId>,
@@ -57,17 +60,23 @@ enum StoredChange {
 /// [`Invalid::Body`] if the change itself is too long.
 pub(super) fn encode(
     change: Option<&AccessChange>,
+    session: Option<&SessionId>,
     record: &AuditRecord,
 ) -> Result<Vec<u8>, Error> {
-    let whole = encode_all(change, record);
+    let whole = encode_all(change, session, record);
     if whole.len() <= ENTRY_BYTES {
         return Ok(whole);
     }
-    let short = encode_all(change, &AuditRecord { before: None, after: None, ..record.clone() });
+    let record = AuditRecord { before: None, after: None, ..record.clone() };
+    let short = encode_all(change, session, &record);
     if short.len() <= ENTRY_BYTES { Ok(short) } else { Err(Invalid::Body.into()) }
 }
 
-fn encode_all(change: Option<&AccessChange>, record: &AuditRecord) -> Vec<u8> {
+fn encode_all(
+    change: Option<&AccessChange>,
+    session: Option<&SessionId>,
+    record: &AuditRecord,
+) -> Vec<u8> {
     let change = change.map(|change| match change {
         AccessChange::CreateToken(TokenRow { view, digest }) => {
             StoredChange::CreateToken { token: view.clone(), digest: *digest.as_bytes() }
@@ -89,8 +98,18 @@ fn encode_all(change: Option<&AccessChange>, record: &AuditRecord) -> Vec<u8> {
     let AuditRecord { at, token_id, action, runtime_id, worker_id, outcome, before, after } =
         record.clone();
     let (action, outcome) = (action.as_str().to_owned(), outcome.to_owned());
-    let stored =
-        StoredEntry { at, token_id, action, runtime_id, worker_id, outcome, before, after, change };
+    let stored = StoredEntry {
+        at,
+        token_id,
+        session_id: session.cloned(),
+        action,
+        runtime_id,
+        worker_id,
+        outcome,
+        before,
+        after,
+        change,
+    };
     serde_json::to_vec(&stored).expect("an entry is JSON")
 }
 
@@ -111,9 +130,10 @@ impl LogEntry {
         Ok(Self { change: record.change.take().map(AccessChange::from), record })
     }
 
-    /// Returns the token by which the change was made, and the time.
-    pub(super) fn by(&self) -> Option<(&TokenId, Timestamp)> {
-        self.record.token_id.as_ref().map(|id| (id, self.record.at))
+    /// Returns true if the caller's token and session are valid before the change.
+    pub(super) fn may_be_made(&self, connection: &Connection) -> Result<bool, RegistryError> {
+        let StoredEntry { at, token_id, session_id, .. } = &self.record;
+        access::is_valid(connection, token_id.as_ref(), session_id.as_ref(), *at)
     }
 
     /// Returns the row of the audit.
@@ -177,17 +197,19 @@ mod tests {
     #[test]
     fn an_encoded_entry_is_decoded() {
         let ended = AccessChange::EndSession("0123456789ab".parse().unwrap());
-        let read = LogEntry::decode(&encode(Some(&ended), &record()).unwrap()).unwrap();
+        let read = LogEntry::decode(&encode(Some(&ended), None, &record()).unwrap()).unwrap();
         assert!(
             matches!(&read.change, Some(AccessChange::EndSession(id)) if id.as_str() == "0123456789ab")
         );
         assert_eq!(read.row(3), AuditRow { seq: Some(3), ..AuditRow::from(&record()) });
-        assert!(LogEntry::decode(&encode(None, &record()).unwrap()).unwrap().change.is_none());
+        assert!(
+            LogEntry::decode(&encode(None, None, &record()).unwrap()).unwrap().change.is_none()
+        );
     }
 
     #[test]
     fn an_unknown_change_is_not_ignored_and_an_unknown_action_is_recorded() {
-        let known = String::from_utf8(encode(None, &record()).unwrap()).unwrap();
+        let known = String::from_utf8(encode(None, None, &record()).unwrap()).unwrap();
         let newer = known.replace("\"change\":null", r#""change":{"kind":"narrow_token"}"#);
         for entry in [newer.as_str(), "{}"] {
             assert_ne!(entry, known);
@@ -219,10 +241,10 @@ mod tests {
         };
         let after = AuditedState { token: Some(audited), ..AuditedState::default() };
         let record = AuditRecord { after: Some(after), ..record() };
-        let encoded = encode(None, &record).unwrap();
+        let encoded = encode(None, None, &record).unwrap();
         assert!(encoded.len() < 1_000, "{}", encoded.len());
         let digest = SecretDigest::from_bytes([0; 32]);
         let change = AccessChange::CreateToken(TokenRow { view: token, digest });
-        assert_eq!(encode(Some(&change), &record).err(), Some(Invalid::Body.into()));
+        assert_eq!(encode(Some(&change), None, &record).err(), Some(Invalid::Body.into()));
     }
 }

@@ -81,7 +81,10 @@ impl Follower {
                 }
                 Err(error) => error,
             };
-            self.applier.forget();
+            let error = match self.applier.forget().await {
+                Ok(()) => error,
+                Err(error) => error.into(),
+            };
             // Servers that elect a leader do not answer for some seconds, which is no news each time.
             if failed.as_ref() != Some(&error) {
                 tracing::warn!(%error, "the fleet's log cannot be followed");
@@ -114,10 +117,12 @@ impl Follower {
                     }
                 }
             }
-            if let Err(error) = self.applier.apply(items).await {
-                return error.into();
+            if !items.is_empty() {
+                if let Err(error) = self.applier.apply(items).await {
+                    return error.into();
+                }
+                *failed_before = None;
             }
-            *failed_before = None;
             if let Some(error) = failed {
                 return error.into();
             }

@@ -63,11 +63,12 @@ impl Marks {
     /// Waits for a mark that began at that time or later.
     async fn wait(&self, since: Instant) -> Result<(), Error> {
         let is_since = |at: Option<Instant>| at.is_some_and(|at| at >= since);
-        if is_since(self.made.borrow().applied) {
+        // A mark that is made after this look is seen as a change.
+        let mut made = self.made.subscribe();
+        if is_since(made.borrow_and_update().applied) {
             return Ok(());
         }
         let asked = Instant::now();
-        let mut made = self.made.subscribe();
         let waiting = async {
             loop {
                 self.ask(since);

@@ -333,3 +333,46 @@ async fn many_strangers_share_few_marks() {
     let marks = (log.items.borrow().len() - before) as u128;
     assert!(marks <= 3 + began.elapsed().as_millis() / 100, "{marks}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lost_only_marks_is_followed_without_a_gap() {
+    let log = MemoryLog::default();
+    let (one, other) = (host(&log.way()), host(&log.way()));
+    let (secret, view) = create(&one.registry);
+    let access = one.registry.access();
+    for _ in 0..5 {
+        access.catch_up().await.unwrap();
+    }
+    other.registry.access().catch_up().await.unwrap();
+    // The last marks are lost, and a revocation takes the number of one.
+    let is_entry = |item: &LogItem| item.entry.is_some();
+    log.items.send_modify(|items| {
+        let last = items.iter().rposition(is_entry).unwrap();
+        items.truncate(last + 1);
+    });
+    let until = Instant::now() + Duration::from_secs(20);
+    while wait(|| other.registry.access().revoke(&view.token_id)).is_err() {
+        assert!(Instant::now() < until, "the revocation is not made");
+    }
+    loop {
+        match access.bearer(peer(), secret.expose()).await {
+            Err(Error::Unauthenticated) => break,
+            Ok(_) => assert!(Instant::now() < until, "the revocation was skipped"),
+            Err(error) => assert!(matches!(error, Error::Busy { .. }), "{error:?}"),
+        }
+        assert!(Instant::now() < until, "the host does not follow");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_pauses_keeps_its_stream() {
+    let log = MemoryLog::default();
+    let bed = host(&log.way());
+    let (secret, _) = create(&bed.registry);
+    let caller = bed.registry.access().bearer(peer(), secret.expose()).await.unwrap();
+    let mut events = bed.registry.events(&caller, FollowFleet::default()).await.unwrap();
+    assert!(events.next().await.unwrap().is_ok());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let next = tokio::time::timeout(Duration::from_millis(500), events.next()).await;
+    assert!(!matches!(next, Ok(Some(Err(_)) | None)), "{next:?}");
+}

@@ -1,6 +1,8 @@
 //! Hosts of one fleet: they agree on tokens, sessions and the audit.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -26,6 +28,18 @@ fn post(host: &Served, token: &str, path: &str, body: &serde_json::Value) -> cli
     let authorization = format!("Bearer {token}");
     let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
     client::with(&host.url, "POST", path, &headers, body.to_string().as_bytes())
+}
+
+/// Makes a token, once the servers have elected their leaders.
+fn token(host: &FleetHost, role: &str) -> serde_json::Value {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let said = host.skep(&["token", "create", "--role", role, "--output", "json"]);
+        if said.code == 0 {
+            return said.json();
+        }
+        assert!(Instant::now() < until && said.err.contains("busy"), "{}{}", said.out, said.err);
+    }
 }
 
 /// Waits until a host accepts a token, which it cannot while its servers elect a leader.
@@ -57,7 +71,7 @@ fn audited(host: &FleetHost) -> BTreeSet<String> {
 fn a_token_a_session_and_their_end_count_at_every_host() {
     let fleet = NatsFleet(NatsServers::start(3, &["alpha"]));
     let hosts = [(); 3].map(|()| FleetHost::start(&fleet));
-    let made = hosts[0].good(&["token", "create", "--role", "operator", "--name", "shared"]);
+    let made = token(&hosts[0], "operator");
     let (token, id) = (made["token"].as_str().unwrap(), made["token_id"].as_str().unwrap());
     for host in &hosts {
         until_accepted(&host.host, token);
@@ -65,6 +79,10 @@ fn a_token_a_session_and_their_end_count_at_every_host() {
     }
     let cookie = log_in(&hosts[1].host, token);
     for host in &hosts {
+        let until = Instant::now() + PATIENCE;
+        while with_cookie(&host.host, &cookie) == 503 {
+            assert!(Instant::now() < until, "the session is not known");
+        }
         assert_eq!(with_cookie(&host.host, &cookie), 200);
     }
     hosts[2].good(&["token", "revoke", id]);
@@ -91,11 +109,13 @@ fn a_token_a_session_and_their_end_count_at_every_host() {
 fn every_acknowledged_change_of_a_killed_host_is_in_the_audit_of_the_others() {
     let fleet = NatsFleet(NatsServers::start(3, &["alpha"]));
     let (mut one, other) = (FleetHost::start(&fleet), FleetHost::start(&fleet));
-    let admin = one.good(&["token", "create", "--role", "admin"])["token"].clone();
+    let admin = token(&one, "admin")["token"].clone();
     let admin = admin.as_str().unwrap();
     let mut acknowledged = BTreeSet::new();
     for round in 0..4 {
         let (url, token) = (one.host.url.clone(), admin.to_owned());
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
         let creating = std::thread::spawn(move || {
             let mut made = Vec::new();
             let authorization = format!("Bearer {token}");
@@ -114,18 +134,23 @@ fn every_acknowledged_change_of_a_killed_host_is_in_the_audit_of_the_others() {
                 match said {
                     Ok(Some(said)) if said.status == 201 && said.is_whole => {
                         made.push(said.json()["token_id"].as_str().unwrap().to_owned());
+                        counted.fetch_add(1, Ordering::SeqCst);
                     }
                     _ => {}
                 }
             }
             made
         });
-        std::thread::sleep(Duration::from_millis(300 + 70 * round));
+        let until = Instant::now() + PATIENCE;
+        while count.load(Ordering::SeqCst) < 6 {
+            assert!(Instant::now() < until, "nothing is acknowledged");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(70 * round));
         one.host.kill();
         acknowledged.extend(creating.join().unwrap());
         one.host = FleetHost::serve(&fleet, &one.dir);
     }
-    assert!(acknowledged.len() > 20, "{}", acknowledged.len());
     for host in [&one, &other] {
         let audited = audited(host);
         let lost: Vec<_> = acknowledged.difference(&audited).collect();
@@ -137,7 +162,7 @@ fn every_acknowledged_change_of_a_killed_host_is_in_the_audit_of_the_others() {
 fn without_most_servers_credentials_are_unknown_and_the_operator_goes_on() {
     let fleet = NatsFleet(NatsServers::start(3, &["alpha"]));
     let host = FleetHost::start(&fleet);
-    let made = host.good(&["token", "create", "--role", "admin"]);
+    let made = token(&host, "admin");
     let token = made["token"].as_str().unwrap();
     until_accepted(&host.host, token);
     // Two of three stand still: connections to them stay open.
@@ -190,7 +215,7 @@ fn a_host_starts_before_its_servers() {
         assert!(Instant::now() < until, "the host does not follow");
         std::thread::sleep(Duration::from_millis(100));
     }
-    let made = host.good(&["token", "create", "--role", "admin"]);
+    let made = token(&host, "admin");
     until_accepted(&host.host, made["token"].as_str().unwrap());
     // The tokens of this store are in the fleet, also while no host reaches it.
     let FleetHost { mut host, dir } = host;
