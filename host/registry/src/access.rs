@@ -17,6 +17,7 @@ mod change;
 mod process_secrets;
 mod session;
 mod token;
+mod validity;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -35,6 +36,7 @@ pub(crate) use self::change::AccessChange;
 use self::process_secrets::ProcessSecrets;
 pub(crate) use self::session::SessionRow;
 pub(crate) use self::token::TokenRow;
+pub(crate) use self::validity::is_valid;
 use crate::audit::{self, AuditRecord};
 use crate::database::RegistryDatabase;
 use crate::replica::Replica;
@@ -605,24 +607,6 @@ fn of_token(view: &TokenView) -> AuditedState {
     let TokenView { token_id, name, role, runtimes, .. } = view.clone();
     let token = AuditedToken { token_id, name, role, runtimes };
     AuditedState { token: Some(token), ..AuditedState::default() }
-}
-
-/// Returns true if a caller's token and session are valid at that time.
-pub(crate) fn is_valid(
-    connection: &Connection,
-    token_id: Option<&TokenId>,
-    session_id: Option<&SessionId>,
-    at: Timestamp,
-) -> Result<bool, RegistryError> {
-    let session = match session_id {
-        Some(id) => session::find(connection, id, at)?.is_some(),
-        None => true,
-    };
-    let token = match token_id {
-        Some(id) => token::find(connection, id)?.is_some_and(|token| token.is_good(at)),
-        None => true,
-    };
-    Ok(session && token)
 }
 
 /// Returns the caller that a session authenticates; none if its token has ended.

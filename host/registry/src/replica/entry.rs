@@ -10,7 +10,7 @@ use skep_protocol::{
 };
 
 use crate::RegistryError;
-use crate::access::{self, AccessChange, SessionRow, TokenRow};
+use crate::access::{AccessChange, SessionRow, TokenRow, is_valid};
 use crate::audit::{AuditRecord, AuditRow};
 use crate::secret::SecretDigest;
 use crate::shared_log::ENTRY_BYTES;
@@ -133,7 +133,7 @@ impl LogEntry {
     /// Returns true if the caller's token and session are valid before the change.
     pub(super) fn may_be_made(&self, connection: &Connection) -> Result<bool, RegistryError> {
         let StoredEntry { at, token_id, session_id, .. } = &self.record;
-        access::is_valid(connection, token_id.as_ref(), session_id.as_ref(), *at)
+        is_valid(connection, token_id.as_ref(), session_id.as_ref(), *at)
     }
 
     /// Returns the row of the audit.
