@@ -174,6 +174,42 @@ fn every_lock_file_is_above_the_security_floors() {
     );
 }
 
+/// A tree with a lock file of its own is built with `--locked`, and only by a late step of the tests.
+#[test]
+fn every_lock_file_has_the_dependencies_of_our_crates() {
+    let (root, metadata) = (tree::root(), metadata());
+    let ours: BTreeMap<_, _> =
+        metadata.workspace_packages().into_iter().map(|one| (one.name.to_string(), one)).collect();
+    let files = tree::sources(root).unwrap();
+    let mut compared = 0;
+    for file in files.iter().filter(|file| file.ends_with("Cargo.lock")) {
+        let lock: toml::Table = fs::read_to_string(root.join(file)).unwrap().parse().unwrap();
+        for package in lock["package"].as_array().unwrap() {
+            let of = package["name"].as_str().unwrap();
+            let Some(manifest) = ours.get(of).filter(|_| package.get("source").is_none()) else {
+                continue;
+            };
+            let locked = package.get("dependencies").and_then(|list| list.as_array());
+            let locked = locked.into_iter().flatten().filter_map(|one| one.as_str());
+            // With its version where there are several.
+            let locked: BTreeSet<_> = locked.filter_map(|one| one.split(' ').next()).collect();
+            let needed = manifest.dependencies.iter().filter(|dependency| {
+                dependency.kind != DependencyKind::Development && !dependency.optional
+            });
+            for needed in needed {
+                compared += 1;
+                assert!(
+                    locked.contains(needed.name.as_str()),
+                    "{} lacks {} of {of}: run `cargo metadata` in its folder",
+                    file.display(),
+                    needed.name
+                );
+            }
+        }
+    }
+    assert!(compared > 200, "{compared}");
+}
+
 #[test]
 fn every_license_is_allowed() {
     let deny = deny();
