@@ -76,9 +76,7 @@ impl HostArgs {
                 (host.url, given.unwrap_or(Token::Text(host.token)))
             }
         };
-        let url = url.parse().map_err(|error| Failed::here(format!("{url}: {error}")))?;
-        let (ca, insecure) = (self.ca_file.clone(), false);
-        let endpoint = Endpoint { url, token, ca, insecure, prefix: Prefix::V1 };
+        let endpoint = endpoint(&url, token, self.ca_file.clone())?;
         Ok(HostConnection { endpoint, runtime: self.runtime.clone() })
     }
 }
@@ -117,6 +115,11 @@ impl ConnectArgs {
     }
 }
 
+fn endpoint(url: &str, token: Token, ca: Option<PathBuf>) -> Result<Endpoint, Failed> {
+    let url = url.parse().map_err(|error| Failed::here(format!("{url}: {error}")))?;
+    Ok(Endpoint { url, token, ca, insecure: false, prefix: Prefix::V1 })
+}
+
 /// Finds the host that runs on the store of this location.
 fn running(location: &LocationArgs) -> Result<RunningHost, Failed> {
     let settings = Settings::gather(location, None)?;
@@ -132,6 +135,12 @@ fn running(location: &LocationArgs) -> Result<RunningHost, Failed> {
 }
 
 impl HostConnection {
+    /// Returns the connection to a host of this machine, whatever host the environment names.
+    pub(crate) fn to(host: RunningHost) -> Result<Self, Failed> {
+        let endpoint = endpoint(&host.url, Token::Text(host.token), None)?;
+        Ok(Self { endpoint, runtime: None })
+    }
+
     /// Returns a client of the host's registry.
     pub(crate) fn host(&self) -> Result<HostClient, Failed> {
         HostClient::new(self.endpoint.clone()).map_err(|error| Failed::here(error.to_string()))

@@ -148,7 +148,7 @@ impl SharedLog for HostLog {
             Ok(messages.map_err(|error| lost(&error))?.map(|message| {
                 let message = message.map_err(|error| lost(&error))?;
                 let number = message.info().map_err(|error| lost(&*error))?.stream_sequence;
-                // What servers acknowledge may end up here too, if a member asks them to.
+                // Skips acknowledgements of servers, which a member can have sent here.
                 let is_ours = message.headers.as_ref().is_some_and(|headers| {
                     headers.get(async_nats::header::NATS_MESSAGE_ID).is_some()
                 });

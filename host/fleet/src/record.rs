@@ -23,7 +23,7 @@ pub struct RuntimeRecord {
 /// server's acknowledgement sent there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// What the runtime is.
+    /// The runtime's record.
     #[serde(flatten)]
     pub record: RuntimeRecord,
     /// The number of its workers.

@@ -11,8 +11,8 @@ use crate::connection::{FleetAccess, FleetError};
 /// A subject of no member. The server refuses it to each.
 const BARRIER: &str = "skep.barrier";
 
-/// Tries subjects as a member: those that it needs, and those that are of others. Returns the ones that are
-/// refused against expectation, and the ones that are allowed.
+/// Tries subjects as a member. Returns its own subjects that the server refuses, and the subjects of other
+/// members that it allows.
 ///
 /// # Errors
 /// [`FleetError`] if no server can be reached.
@@ -66,9 +66,9 @@ pub async fn try_rights(
 /// The subjects to try.
 #[derive(Clone, Debug, Default)]
 pub struct RightsToTry {
-    /// What the member needs. Nothing listens there, so that trying it has no effect.
+    /// Subjects that the member needs. Nothing listens there, so trying them has no effect.
     pub own: Vec<TriedSubject>,
-    /// What is of others.
+    /// Subjects of other members.
     pub others: Vec<TriedSubject>,
 }
 

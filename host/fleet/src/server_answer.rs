@@ -12,7 +12,7 @@ pub(crate) struct ServerAnswer<T> {
     pub(crate) data: T,
 }
 
-/// What a server can be asked for.
+/// An answer of a server to one kind of question.
 pub(crate) trait FromServer: DeserializeOwned {}
 
 impl<T: FromServer> ServerAnswer<T> {

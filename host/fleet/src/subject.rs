@@ -90,7 +90,7 @@ pub(crate) fn heartbeat(pool: &SubjectPart, runtime: &RuntimeId) -> String {
     format!("hb.{pool}.{runtime}")
 }
 
-/// What a runtime needs, and what is of others. Nothing listens on any of these.
+/// Returns subjects that a runtime needs, and some of other members. Nothing listens on them.
 pub fn rights_of_runtime(pool: &SubjectPart, runtime: &RuntimeId) -> RightsToTry {
     let own = of_runtime(pool, runtime);
     RightsToTry {
@@ -107,7 +107,7 @@ pub fn rights_of_runtime(pool: &SubjectPart, runtime: &RuntimeId) -> RightsToTry
     }
 }
 
-/// What a host needs, and what is of others.
+/// Returns subjects that a host needs, and some of other members. Nothing listens on them.
 pub fn rights_of_host() -> RightsToTry {
     RightsToTry {
         own: vec![

@@ -13,6 +13,7 @@
 //! token of the file or a login code starts one.
 
 mod attempts;
+mod audited;
 mod change;
 mod process_secrets;
 mod session;
@@ -26,12 +27,13 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use skep_protocol::{
-    AuditedState, AuditedToken, CreateToken, Error, Invalid, Role, SessionId, SessionView,
-    Timestamp, TokenId, TokenView,
+    AuditedState, CreateToken, Error, Invalid, Role, SessionId, SessionView, Timestamp, TokenId,
+    TokenView,
 };
 use tokio::sync::watch;
 
 use self::attempts::Attempts;
+use self::audited::{Audited, ChangedBy};
 pub(crate) use self::change::AccessChange;
 use self::process_secrets::ProcessSecrets;
 pub(crate) use self::session::SessionRow;
@@ -85,6 +87,11 @@ impl SecretLookup {
     /// Returns true if it is a secret of this process, which is in no file.
     fn is_of_process(&self) -> bool {
         matches!(self, Self::Valid(caller, _) if caller.token_id.is_none())
+    }
+
+    /// Returns true if another host of the fleet may have made or revoked the secret.
+    fn may_be_shared(&self, secret: &str) -> bool {
+        !self.is_of_process() && id_in::<TokenId>(SecretKind::Token, secret).is_some()
     }
 }
 
@@ -183,7 +190,7 @@ impl Access {
         let view =
             TokenView { token_id: id, name, role, runtimes, created_at, expires_at, revoked_at };
         let token = AccessChange::CreateToken(TokenRow { view: view.clone(), digest });
-        let audited = Change::ok(Some(of_token(&view)));
+        let audited = Audited::ok(Some(audited::token(&view)));
         self.commit(Some(&token), Action::TokenCreate, by.into(), audited)?;
         // In a fleet it is not made if the caller's own token ended meanwhile.
         self.find_token(&view.token_id).map_err(|error| match error {
@@ -225,7 +232,7 @@ impl Access {
         self.catch_up_blocking()?;
         let before = self.find_token(id)?;
         let revoked = AccessChange::RevokeToken(id.clone(), self.now());
-        let audited = Change { before: Some(of_token(&before)), ..Change::ok(None) };
+        let audited = Audited { before: Some(audited::token(&before)), ..Audited::ok(None) };
         self.commit(Some(&revoked), Action::TokenRevoke, by.into(), audited)?;
         self.recheck_streams();
         let after = self.find_token(id)?;
@@ -275,12 +282,12 @@ impl Access {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`]; [`Error::TooManyAttempts`] after ten wrong secrets from that
-    /// address within a minute; [`Error::Busy`] if the fleet does not answer. A secret that succeeded from there before is still accepted.
+    /// address within a minute, though a secret that succeeded from there before is still accepted;
+    /// [`Error::Busy`] if the fleet does not answer.
     pub async fn bearer(&self, peer: IpAddr, secret: &str) -> Result<Caller, Error> {
         self.check_attempts(peer, secret)?;
         let mut found = self.token(secret)?;
-        let is_token = id_in::<TokenId>(SecretKind::Token, secret).is_some();
-        if let (Some(replica), true) = (&self.0.replica, is_token && !found.is_of_process()) {
+        if let (Some(replica), true) = (&self.0.replica, found.may_be_shared(secret)) {
             replica.fresh().await?;
             found = self.token(secret)?;
             if matches!(found, SecretLookup::Unknown) {
@@ -309,10 +316,9 @@ impl Access {
             }
             None => {
                 let found = self.token(secret)?;
-                let is_token = id_in::<TokenId>(SecretKind::Token, secret).is_some();
                 if found.is_of_process() {
                     SecretLookup::Ended
-                } else if is_token {
+                } else if found.may_be_shared(secret) {
                     self.catch_up_blocking()?;
                     self.token(secret)?
                 } else {
@@ -338,7 +344,7 @@ impl Access {
             expires_at: expires_at.map_or(longest, |at| at.min(longest)),
         });
         let started = started.map(AccessChange::StartSession);
-        let audited = Change { outcome, ..Change::ok(None) };
+        let audited = Audited { outcome, ..Audited::ok(None) };
         let by = ChangedBy { token_id: token_id.as_ref(), session_id: None };
         self.commit(started.as_ref(), Action::Login, by, audited)?;
         if started.is_some() && !self.has_session(&minted.id)? {
@@ -352,7 +358,7 @@ impl Access {
     /// Authenticates a caller by session.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`]; any error of `registry.db`.
+    /// [`Error::Unauthenticated`]; [`Error::Busy`] if the fleet does not answer; any error of the file.
     pub async fn session(&self, secret: &str) -> Result<Caller, Error> {
         let id: SessionId = id_in(SecretKind::Session, secret).ok_or(Error::Unauthenticated)?;
         let digest = SecretDigest::of(secret);
@@ -404,17 +410,18 @@ impl Access {
     /// # Errors
     /// [`Error::UnknownSession`]; any error of `registry.db`.
     pub(crate) fn end_session(&self, by: &Caller, id: &SessionId) -> Result<(), Error> {
-        let now = self.now();
-        let found = self.0.database.read(|connection| session::find(connection, id, now))?;
-        found.ok_or_else(|| Error::UnknownSession(id.clone()))?;
+        if !self.has_session(id)? {
+            return Err(Error::UnknownSession(id.clone()));
+        }
         let ended = AccessChange::EndSession(id.clone());
         let before = AuditedState { session_id: Some(id.clone()), ..Default::default() };
-        let audited = Change { before: Some(before), ..Change::ok(None) };
+        let audited = Audited { before: Some(before), ..Audited::ok(None) };
         self.commit(Some(&ended), Action::SessionEnd, by.into(), audited)?;
         self.recheck_streams();
         if self.has_session(id)? { Err(Error::Unauthenticated) } else { Ok(()) }
     }
 
+    /// Returns true if there is a session with this id that has not expired.
     fn has_session(&self, id: &SessionId) -> Result<bool, Error> {
         let now = self.now();
         let found = self.0.database.read(|connection| session::find(connection, id, now))?;
@@ -435,7 +442,7 @@ impl Access {
         };
         let ended = AccessChange::EndSession(id);
         let by = ChangedBy { token_id: session.token_id.as_ref(), session_id: None };
-        self.commit(Some(&ended), Action::Logout, by, Change::ok(None))?;
+        self.commit(Some(&ended), Action::Logout, by, Audited::ok(None))?;
         self.recheck_streams();
         Ok(())
     }
@@ -536,10 +543,10 @@ impl Access {
         change: Option<&AccessChange>,
         action: Action,
         by: ChangedBy<'_>,
-        audited: Change,
+        audited: Audited,
     ) -> Result<(), Error> {
         let ChangedBy { token_id, session_id } = by;
-        let Change { outcome, before, after } = audited;
+        let Audited { outcome, before, after } = audited;
         let record = AuditRecord {
             at: self.now(),
             token_id: token_id.cloned(),
@@ -574,39 +581,6 @@ impl Access {
     fn secrets(&self) -> MutexGuard<'_, ProcessSecrets> {
         self.0.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The token and the session by which a change is made; neither for the operator on this machine.
-#[derive(Clone, Copy)]
-struct ChangedBy<'a> {
-    token_id: Option<&'a TokenId>,
-    session_id: Option<&'a SessionId>,
-}
-
-impl<'a> From<&'a Caller> for ChangedBy<'a> {
-    fn from(caller: &'a Caller) -> Self {
-        Self { token_id: caller.token_id.as_ref(), session_id: caller.session_id.as_ref() }
-    }
-}
-
-/// The audited result of a change of tokens or sessions.
-struct Change {
-    outcome: &'static str,
-    before: Option<AuditedState>,
-    after: Option<AuditedState>,
-}
-
-impl Change {
-    const fn ok(after: Option<AuditedState>) -> Self {
-        Self { outcome: "ok", before: None, after }
-    }
-}
-
-/// Returns the audited properties of a token.
-fn of_token(view: &TokenView) -> AuditedState {
-    let TokenView { token_id, name, role, runtimes, .. } = view.clone();
-    let token = AuditedToken { token_id, name, role, runtimes };
-    AuditedState { token: Some(token), ..AuditedState::default() }
 }
 
 /// Returns the caller that a session authenticates; none if its token has ended.

@@ -140,14 +140,21 @@ impl RemoteRunner {
     /// Ends a step at the runtime, which would go on with it otherwise.
     async fn end(&self, key: StepKey) {
         let ending = async {
-            while let Err(Error::RuntimeUnavailable | Error::Busy { .. }) =
-                self.client.cancel_step(key.clone()).await
-            {
-                tokio::time::sleep(PAUSE).await;
+            loop {
+                match self.client.cancel_step(key.clone()).await {
+                    Err(Error::RuntimeUnavailable | Error::Busy { .. }) => {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    // It has ended, and the runtime has forgotten it.
+                    Err(Error::UnknownStep) => return Ok(()),
+                    ended => return ended,
+                }
             }
         };
-        if timeout(LAST_CALL, ending).await.is_err() {
-            tracing::warn!("the runtime does not answer; it may go on with a step");
+        match timeout(LAST_CALL, ending).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the runtime may go on with a step"),
+            Err(_) => tracing::warn!("the runtime does not answer; it may go on with a step"),
         }
     }
 

@@ -29,7 +29,7 @@ impl FirstCredentials {
     ) -> Result<Self, Failed> {
         let access = registry.access();
         if let Err(error) = access.catch_up().await {
-            // What this host knows may be old: another may have the first token.
+            // Another host may have made the first token, so this one makes none.
             tracing::debug!(%error, "the fleet's tokens are not known yet");
             terminal::say("warning", "the fleet does not answer, so no token is accepted yet");
             if let Some(address) = address {

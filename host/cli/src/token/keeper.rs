@@ -1,4 +1,4 @@
-//! What keeps the tokens of a store: its own file, or the fleet of its host.
+//! The place of a store's tokens: its own file, or the fleet of its host.
 
 use std::future::Future;
 
@@ -6,12 +6,12 @@ use skep_client::HostClient;
 use skep_protocol::{CreateToken, CreatedToken, Error, TokenId, TokenView};
 use skep_registry::Registrar;
 
-use crate::connect::HostArgs;
+use crate::connect::HostConnection;
 use crate::failure::Failed;
 use crate::settings::{LocationArgs, Settings};
 use crate::{ambient, registrar, running};
 
-/// What keeps the tokens of a store.
+/// The place of a store's tokens.
 pub(super) enum TokenKeeper {
     /// The store's file, whether or not a host runs on it.
     Store(Registrar),
@@ -30,9 +30,7 @@ impl TokenKeeper {
             }
         };
         match host {
-            Some(host) if host.is_in_fleet => {
-                Ok(Self::Fleet(HostArgs::default().connect(location)?.host()?))
-            }
+            Some(host) if host.is_in_fleet => Ok(Self::Fleet(HostConnection::to(host)?.host()?)),
             None if follows => Err(Failed::here("the tokens of this store are in its fleet").hint(
                 "start its host, which reaches the fleet: `skep up --fleet FILE`; if it has left \
                      the fleet, move the file fleet-*.db of the store away",

@@ -53,7 +53,8 @@ impl Applier {
                         let begun = begun.map(|place| {
                             // Without an entry there is nothing that another log could lack.
                             told.send_replace(place.entry.is_none().then_some(place.applied));
-                            let after = place.entry.as_ref().map(|entry| entry.number - 1);
+                            let after =
+                                place.entry.as_ref().map(|entry| entry.number.saturating_sub(1));
                             let after = after.unwrap_or(place.applied);
                             expected = place.entry;
                             after

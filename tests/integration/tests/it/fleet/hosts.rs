@@ -217,6 +217,15 @@ fn a_host_starts_before_its_servers() {
     }
     let made = token(&host, "admin");
     until_accepted(&host.host, made["token"].as_str().unwrap());
+    // A host that the environment names is another one.
+    let listed = std::process::Command::new(skep_harness::skep())
+        .args(["token", "list", "--store"])
+        .arg(host.dir.join("store"))
+        .env("SKEP_HOST", "http://127.0.0.1:1")
+        .output()
+        .unwrap();
+    let id = made["token_id"].as_str().unwrap();
+    assert!(String::from_utf8(listed.stdout).unwrap().contains(id));
     // The tokens of this store are in the fleet, also while no host reaches it.
     let FleetHost { mut host, dir } = host;
     host.terminate();
